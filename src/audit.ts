@@ -1,0 +1,78 @@
+import type { Clock } from './clock.js'
+import type { Actor, UserRef } from './principal.js'
+
+/** Who acts, and how the user behind it is known. */
+export interface AuditActing {
+  readonly workload: string
+  readonly workloadIssuer?: string
+  readonly user?: UserRef
+  /** `verified`: by a token that a verifier accepted. `asserted`: the application said so. */
+  readonly userKnown?: 'verified' | 'asserted'
+  readonly actor?: Actor
+}
+
+interface Inbound {
+  readonly method?: string
+  readonly issuer?: string
+  readonly subject?: string
+  readonly clientId?: string
+}
+
+interface Outbound extends AuditActing {
+  readonly provider: string
+  readonly flow?: string
+  readonly account?: string
+  readonly scopes?: readonly string[]
+}
+
+interface Consent extends Outbound {
+  readonly sessionUri: string
+}
+
+/** Every decision, as one event; a closed union on `type`. No event holds a secret. */
+export type AuditEvent = { readonly atMs: number } & (
+  | ({ readonly type: 'caller_verified' } & Inbound)
+  | ({ readonly type: 'caller_refused'; readonly code: string; readonly reason: string } & Inbound)
+  | ({ readonly type: 'acting_started' } & AuditActing)
+  | ({ readonly type: 'workload_token_issued'; readonly audience: string } & AuditActing)
+  | ({ readonly type: 'token_issued' } & Outbound)
+  | ({ readonly type: 'token_served' } & Outbound)
+  | ({ readonly type: 'token_refreshed'; readonly rotated: boolean } & Outbound)
+  | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
+  | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
+  | ({ readonly type: 'api_key_served' } & Outbound)
+  | ({ readonly type: 'consent_started' } & Consent)
+  | ({ readonly type: 'consent_completed' } & Consent)
+  | ({ readonly type: 'consent_refused'; readonly reason: string } & Consent)
+)
+
+/** Where events go. It is called synchronously; what it throws, or a promise of it rejects with, is dropped. */
+export type AuditSink = (event: AuditEvent) => void
+
+/** An event before it is stamped. */
+export type AuditFacts = AuditEvent extends infer E
+  ? E extends AuditEvent
+    ? Omit<E, 'atMs'>
+    : never
+  : never
+
+/** Emits audit events. A sink that fails never breaks the decision it was told about. */
+export class Audit {
+  readonly #sink: AuditSink | undefined
+  readonly #clock: Clock
+
+  constructor(sink: AuditSink | undefined, clock: Clock) {
+    this.#sink = sink
+    this.#clock = clock
+  }
+
+  emit(facts: AuditFacts): void {
+    if (!this.#sink) return
+    try {
+      const returned: unknown = this.#sink({ atMs: this.#clock(), ...facts } as AuditEvent)
+      if (returned instanceof Promise) returned.catch(() => {})
+    } catch {
+      // The library never logs; a sink that throws is the application's to find.
+    }
+  }
+}

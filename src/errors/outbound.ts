@@ -1,0 +1,149 @@
+import { DeputizeError, printable } from './base.js'
+
+/** A name that only the call knew is not configured, or an optional package is missing. */
+export class ConfigurationError extends DeputizeError {
+  override readonly name = 'ConfigurationError'
+  readonly code = 'ERR_CONFIGURATION'
+}
+
+/** Why a server could not be talked to. */
+export type NetworkErrorReason =
+  | 'unreachable'
+  | 'timeout'
+  | 'redirected'
+  | 'too_large'
+  | 'address_not_allowed'
+  | 'aborted'
+
+/** A server of the identity provider could not be reached, was too slow, redirected, or sent too much. */
+export class NetworkError extends DeputizeError {
+  override readonly name = 'NetworkError'
+  readonly code = 'ERR_NETWORK'
+  declare readonly reason: NetworkErrorReason
+  /** Where to: origin and path, without query. */
+  readonly url: string
+
+  constructor(init: { url: string; reason: NetworkErrorReason; detail: string; cause?: unknown }) {
+    super(`${init.url}: ${init.detail}`, {
+      reason: init.reason,
+      cause: init.cause,
+      retryable: init.reason === 'unreachable' || init.reason === 'timeout',
+    })
+    this.url = init.url
+  }
+}
+
+/** A server answered, but not in the protocol: HTML, wrong JSON, another issuer, a token with a line break. */
+export class ServerResponseError extends DeputizeError {
+  override readonly name = 'ServerResponseError'
+  readonly code = 'ERR_SERVER_RESPONSE'
+  readonly status?: number
+
+  constructor(init: { what: string; detail: string; reason: string; status?: number }) {
+    super(`${init.what}: ${init.detail}`, {
+      reason: init.reason,
+      retryable: (init.status ?? 0) >= 500 || init.status === 429,
+    })
+    if (init.status !== undefined) this.status = init.status
+  }
+}
+
+/** The authorization server answered with an OAuth error (RFC 6749 §5.2). */
+export class OAuthRefusedError extends DeputizeError {
+  override readonly name = 'OAuthRefusedError'
+  readonly code = 'ERR_OAUTH_REFUSED'
+  /** The server's own `error` value, such as `invalid_grant`; `unknown` when it is none of RFC 6749's alphabet. */
+  readonly oauthError: string
+  readonly status: number
+  readonly provider: string
+  /** Milliseconds that the server asked us to wait (`Retry-After`), if it did. */
+  readonly retryAfterMs?: number
+
+  constructor(init: {
+    provider: string
+    oauthError: string
+    status: number
+    retryAfterMs?: number
+  }) {
+    super(
+      `Authorization server of provider "${init.provider}" refused the request: ${printable(init.oauthError, 60)} (HTTP ${init.status}). ${adviceFor(init.oauthError)}`,
+      { reason: init.oauthError, retryable: init.status === 429 || init.status >= 500 },
+    )
+    this.provider = init.provider
+    this.oauthError = init.oauthError
+    this.status = init.status
+    if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs
+  }
+}
+
+function adviceFor(oauthError: string): string {
+  switch (oauthError) {
+    case 'invalid_client':
+      return 'Check clientId, clientSecret and clientAuth; the server does not accept them.'
+    case 'invalid_grant':
+      return 'The grant is spent or revoked; the user must consent again.'
+    case 'invalid_scope':
+      return 'Ask for fewer scopes, or have the owner of the server allow these for the client.'
+    case 'unauthorized_client':
+      return 'Have the owner of the server allow this grant type for the client.'
+    case 'invalid_target':
+      return 'The server does not know the resource; check the option resource.'
+    case 'temporarily_unavailable':
+    case 'server_error':
+      return 'Try again later.'
+    default:
+      return "See the server's documentation for this code."
+  }
+}
+
+/** The token does not cover a scope that was asked for, and cannot be made to. */
+export class ScopeNotGrantedError extends DeputizeError {
+  override readonly name = 'ScopeNotGrantedError'
+  readonly code = 'ERR_SCOPE_NOT_GRANTED'
+  readonly provider: string
+  readonly missingScopes: readonly string[]
+
+  constructor(init: { provider: string; missingScopes: readonly string[] }) {
+    super(
+      `Provider "${init.provider}" did not grant: ${printable(init.missingScopes.join(' '))}. Ask for what it grants, or have its owner allow these scopes for the client.`,
+    )
+    this.provider = init.provider
+    this.missingScopes = init.missingScopes
+  }
+}
+
+/** The agent may not send this provider's credential there. */
+export class OriginNotAllowedError extends DeputizeError {
+  override readonly name = 'OriginNotAllowedError'
+  readonly code = 'ERR_ORIGIN_NOT_ALLOWED'
+  readonly origin: string
+
+  constructor(init: {
+    provider: string
+    origin: string
+    allowed: readonly string[]
+    reason: string
+  }) {
+    super(
+      `The credential of provider "${init.provider}" does not go to ${printable(init.origin)} (${init.reason}). Allowed: ${init.allowed.join(', ') || 'none'}. Add the origin to the provider's option origins if it is right.`,
+      { reason: init.reason },
+    )
+    this.origin = init.origin
+  }
+}
+
+/** The user has several accounts at the provider, and the call did not say which. */
+export class AccountAmbiguousError extends DeputizeError {
+  override readonly name = 'AccountAmbiguousError'
+  readonly code = 'ERR_ACCOUNT_AMBIGUOUS'
+  readonly provider: string
+  readonly accounts: readonly string[]
+
+  constructor(init: { provider: string; accounts: readonly string[] }) {
+    super(
+      `The user has ${init.accounts.length} accounts at provider "${init.provider}": ${init.accounts.map((label) => printable(label, 60)).join(', ')}. Pass the option account.`,
+    )
+    this.provider = init.provider
+    this.accounts = init.accounts
+  }
+}

@@ -1,0 +1,194 @@
+import { printable } from './errors/base.js'
+import { NetworkError } from './errors/outbound.js'
+
+/** The longest that one request to a server of the identity provider may take, answer included. */
+export const REQUEST_TIMEOUT_MS = 10_000
+/** The most that an answer may hold. */
+export const MAX_ANSWER_BYTES = 1_048_576
+
+/** A `fetch`, or what stands in for one. */
+export type Fetch = typeof globalThis.fetch
+
+/** How {@link safeFetch} talks. */
+export interface SafeFetchOptions {
+  /** Default: the platform's. */
+  readonly fetch?: Fetch | undefined
+  /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
+  readonly allowInsecureLoopback?: boolean | undefined
+  /** Milliseconds, headers and body together. Default {@link REQUEST_TIMEOUT_MS}. */
+  readonly timeoutMs?: number | undefined
+  /** Default {@link MAX_ANSWER_BYTES}. */
+  readonly maxBytes?: number | undefined
+}
+
+/**
+ * A `fetch` for servers that get our secrets: https only, no redirects, no special-purpose address, bounded in time
+ * and size. The answer is read in full before it is returned.
+ *
+ * @throws {@link NetworkError} Nothing else.
+ */
+export function safeFetch(options: SafeFetchOptions = {}): Fetch {
+  const { timeoutMs = REQUEST_TIMEOUT_MS, maxBytes = MAX_ANSWER_BYTES } = options
+  return async (input, init) => {
+    const url = new URL(input instanceof Request ? input.url : String(input))
+    const shown = describeUrl(url)
+    const refusal = refuseUrl(url, options.allowInsecureLoopback ?? false)
+    if (refusal) {
+      throw new NetworkError({ url: shown, reason: 'address_not_allowed', detail: refusal })
+    }
+    const deadline = AbortSignal.timeout(timeoutMs)
+    const outer = init?.signal ?? undefined
+    const signal = outer ? AbortSignal.any([outer, deadline]) : deadline
+    try {
+      const answer = await (options.fetch ?? fetch)(input, { ...init, redirect: 'manual', signal })
+      if (answer.type === 'opaqueredirect' || (answer.status >= 300 && answer.status < 400)) {
+        await answer.body?.cancel().catch(() => {})
+        throw new NetworkError({
+          url: shown,
+          reason: 'redirected',
+          detail: `answered with a redirect (HTTP ${answer.status}); it is not followed, since it would carry secrets elsewhere. Configure the final address.`,
+        })
+      }
+      const bytes = await readBounded(answer, maxBytes, shown, signal)
+      const body = answer.status === 204 || answer.status === 304 ? null : bytes
+      return new Response(body, { status: answer.status, headers: answer.headers })
+    } catch (error) {
+      if (error instanceof NetworkError) throw error
+      if (outer?.aborted) {
+        throw new NetworkError({
+          url: shown,
+          reason: 'aborted',
+          detail: 'the request was aborted.',
+        })
+      }
+      if (deadline.aborted) {
+        throw new NetworkError({
+          url: shown,
+          reason: 'timeout',
+          detail: `no complete answer within ${timeoutMs} ms. Try again later.`,
+        })
+      }
+      throw new NetworkError({
+        url: shown,
+        reason: 'unreachable',
+        detail: 'could not be reached. Check the address and the network, then try again.',
+        cause: error,
+      })
+    }
+  }
+}
+
+async function readBounded(
+  answer: Response,
+  maxBytes: number,
+  shown: string,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  const reader = answer.body?.getReader()
+  if (!reader) return new Uint8Array(0)
+  // A stand-in for fetch may not tie the body to the signal: the race keeps the deadline in any case.
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+  })
+  aborted.catch(() => {})
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), aborted])
+      if (done) break
+      size += value.length
+      if (size > maxBytes) {
+        throw new NetworkError({
+          url: shown,
+          reason: 'too_large',
+          detail: `the answer is larger than ${maxBytes} bytes and was not read on. Check that the address is right.`,
+        })
+      }
+      parts.push(value)
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {})
+    throw error
+  }
+  const out = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+/** Origin and path, fit for a message: no query, no user info. */
+export function describeUrl(url: URL): string {
+  return printable(`${url.protocol}//${url.host}${url.pathname}`, 200)
+}
+
+/** Why `url` may not be talked to; `undefined` when it may. */
+export function refuseUrl(url: URL, allowInsecureLoopback: boolean): string | undefined {
+  if (url.username !== '' || url.password !== '') return 'carries user info; remove it.'
+  const loopback = isLoopback(url.hostname)
+  if (loopback && !allowInsecureLoopback) {
+    return 'is a loopback address. Set allowInsecureLoopback: true for tests on this machine.'
+  }
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
+    return 'is not https. Tokens and secrets travel over https only.'
+  }
+  if (!loopback && isSpecialAddress(url.hostname)) {
+    return 'is a private, link-local or otherwise special address; name the server by its host name.'
+  }
+  return undefined
+}
+
+/** Whether a URL's `hostname` is this machine by its very name. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
+
+/**
+ * Whether a URL's `hostname`, as the URL parser normalised it, is an address literal outside the public Internet
+ * (IANA special-purpose registries). Names are not resolved here.
+ */
+export function isSpecialAddress(hostname: string): boolean {
+  if (hostname.startsWith('[')) return isSpecialV6(hostname.slice(1, -1))
+  if (/^\d+(\.\d+){3}$/.test(hostname)) return isSpecialV4(hostname.split('.').map(Number))
+  return hostname === '' || hostname.endsWith('.localhost') || hostname === 'localhost.'
+}
+
+function isSpecialV4([a = 0, b = 0, c = 0]: number[]): boolean {
+  return (
+    a === 0 ||
+    a === 10 ||
+    a === 127 ||
+    a >= 224 ||
+    (a === 100 && b >= 64 && b < 128) ||
+    (a === 169 && b === 254) ||
+    (a === 172 && b >= 16 && b < 32) ||
+    (a === 192 && b === 168) ||
+    (a === 192 && b === 0 && (c === 0 || c === 2)) ||
+    (a === 198 && (b === 18 || b === 19)) ||
+    (a === 198 && b === 51 && c === 100) ||
+    (a === 203 && b === 0 && c === 113)
+  )
+}
+
+function isSpecialV6(text: string): boolean {
+  const [head = '', tail] = text.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail ? tail.split(':') : []
+  const groups =
+    tail === undefined
+      ? left
+      : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right]
+  const words = groups.map((group) => Number.parseInt(group, 16))
+  const [w0 = 0, w1 = 0] = words
+  const embedded = [(words[6] ?? 0) >> 8, (words[6] ?? 0) & 255, (words[7] ?? 0) >> 8]
+  if (words.slice(0, 5).every((word) => word === 0)) {
+    // ::, ::1, IPv4-compatible and IPv4-mapped
+    return words[5] === 0xffff ? isSpecialV4(embedded) : true
+  }
+  if (w0 === 0x64 && w1 === 0xff9b) return true // NAT64
+  if (w0 === 0x2002) return true // 6to4
+  return (w0 & 0xe000) !== 0x2000 || (w0 === 0x2001 && (w1 < 0x200 || w1 === 0xdb8)) // outside 2000::/3
+}

@@ -1,0 +1,66 @@
+const inspect = Symbol.for('nodejs.util.inspect.custom')
+
+/**
+ * A value that must not be printed. Logs, `JSON.stringify`, template strings, spreading and cloning see
+ * `[redacted]` or nothing; {@link Secret.reveal} is the only way out.
+ */
+export class Secret {
+  readonly #value: string
+
+  /** @throws `TypeError` when `value` is not a non-empty string. */
+  constructor(value: string) {
+    if (typeof value !== 'string' || value === '') {
+      throw new TypeError('A Secret takes a non-empty string.')
+    }
+    this.#value = value
+  }
+
+  /** The value itself. Hand it to the one call that needs it, and to nothing that prints. */
+  reveal(): string {
+    return this.#value
+  }
+
+  toString(): string {
+    return '[redacted]'
+  }
+
+  toJSON(): string {
+    return '[redacted]'
+  }
+
+  [inspect](): string {
+    return 'Secret [redacted]'
+  }
+}
+
+/** How options take a secret: as it is, wrapped, or as a function that gives it when it is needed. */
+export type SecretInput = string | Secret | (() => string | Secret | Promise<string | Secret>)
+
+/**
+ * The {@link Secret} behind an option.
+ *
+ * @throws `TypeError` when the option or its function gives no non-empty string.
+ */
+export async function resolveSecret(input: SecretInput, option: string): Promise<Secret> {
+  const value = typeof input === 'function' ? await input() : input
+  if (value instanceof Secret) return value
+  if (typeof value === 'string' && value !== '') return new Secret(value)
+  throw new TypeError(`${option} must be, or give, a non-empty string or a Secret.`)
+}
+
+/**
+ * Checks the shape of a secret option at construction; what a function will give is checked when it is called.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkSecretInput(input: unknown, option: string): asserts input is SecretInput {
+  const good =
+    typeof input === 'function' ||
+    input instanceof Secret ||
+    (typeof input === 'string' && input !== '')
+  if (!good) {
+    throw new TypeError(
+      `${option} must be a non-empty string, a Secret, or a function that gives one; got ${input === '' ? 'an empty string' : typeof input}. Is its environment variable set?`,
+    )
+  }
+}
