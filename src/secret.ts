@@ -64,3 +64,10 @@ export function checkSecretInput(input: unknown, option: string): asserts input 
     )
   }
 }
+
+/** The same option, with a bare string wrapped: an object that holds it can be printed. */
+export function hideSecret(
+  input: SecretInput,
+): Secret | (() => string | Secret | Promise<string | Secret>) {
+  return typeof input === 'string' ? new Secret(input) : input
+}

@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
+
+/** A handler in the terms of the Fetch standard, such as `agent.handler`. */
+export type FetchHandler = (
+  request: Request,
+  message: IncomingMessage,
+) => Response | Promise<Response>
+
+/**
+ * Serves a fetch handler with `node:http`. The second argument is the message itself, for `rawRequest()`.
+ * A handler that throws is answered with an empty 500; a request that is no valid URL, with 400.
+ *
+ * The URL's host is the `Host` header, which the client chose: decide nothing by it.
+ */
+export function nodeHandler(
+  handler: FetchHandler,
+): (message: IncomingMessage, response: ServerResponse) => void {
+  return (message, response) => {
+    void serve(handler, message, response)
+  }
+}
+
+async function serve(
+  handler: FetchHandler,
+  message: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  let request: Request
+  try {
+    request = toRequest(message, response)
+  } catch {
+    response.writeHead(400).end()
+    return
+  }
+  try {
+    const answer = await handler(request, message)
+    const headers: [string, string][] = []
+    answer.headers.forEach((value, name) => {
+      if (name !== 'set-cookie') headers.push([name, value])
+    })
+    response.statusCode = answer.status
+    for (const [name, value] of headers) response.setHeader(name, value)
+    const cookies = answer.headers.getSetCookie()
+    if (cookies.length > 0) response.setHeader('set-cookie', cookies)
+    if (answer.body === null || message.method === 'HEAD') {
+      await answer.body?.cancel()
+      response.end()
+      return
+    }
+    await pipeline(Readable.fromWeb(answer.body as NodeReadableStream), response)
+  } catch {
+    if (response.headersSent) response.destroy()
+    else response.writeHead(500).end()
+  }
+}
+
+function toRequest(message: IncomingMessage, response: ServerResponse): Request {
+  const secure = 'encrypted' in message.socket
+  const target = message.url ?? '/'
+  if (!target.startsWith('/')) throw new TypeError('The request target is not a path.')
+  const url = new URL(
+    `${secure ? 'https' : 'http'}://${message.headers.host ?? 'localhost'}${target}`,
+  )
+  const headers = new Headers()
+  for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
+    const name = message.rawHeaders[at]!
+    if (!name.startsWith(':')) headers.append(name, message.rawHeaders[at + 1]!)
+  }
+  const controller = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort()
+  })
+  const method = message.method ?? 'GET'
+  const bodiless = method === 'GET' || method === 'HEAD'
+  return new Request(url, {
+    method,
+    headers,
+    signal: controller.signal,
+    ...(bodiless
+      ? {}
+      : { body: Readable.toWeb(message) as ReadableStream, duplex: 'half' as const }),
+  })
+}

@@ -1,0 +1,7 @@
+export type { CallerOptions } from './caller.js'
+export type {
+  CredentialSource,
+  OnAuthorizationRequired,
+  TokenRequest,
+} from './credential-source.js'
+export { accessToken, currentActing } from './run-context.js'

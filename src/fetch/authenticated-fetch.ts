@@ -1,0 +1,166 @@
+import type { AccessToken } from '../access-token.js'
+import { type CallerOptions, callerScope } from '../context/caller.js'
+import type { TokenRequest } from '../context/credential-source.js'
+import type { Scope } from '../context/run-context.js'
+import type { Fetch } from '../http.js'
+import { checkScopes } from '../providers/options.js'
+import type { Provider } from '../providers/provider.js'
+import { guardOrigin } from './origin-guard.js'
+import { type Hop, MAX_REDIRECTS, nextHop } from './redirects.js'
+import { stepUp } from './step-up.js'
+
+/** Whose credential the requests carry. */
+export interface AuthenticatedFetchOptions
+  extends CallerOptions,
+    Omit<TokenRequest, 'rejected' | 'signal'> {
+  /** The `fetch` to wrap. Default: the platform's. */
+  readonly fetch?: Fetch | undefined
+}
+
+/**
+ * A `fetch` whose requests carry the credential of a provider, to that provider's `origins` only. Redirects are followed
+ * by hand: away from the first origin neither credential nor body goes along. A 401 is answered once with a newer token,
+ * where the body can be sent again; a 403 that names scopes which the user has not granted asks for them.
+ *
+ * The returned function rejects with {@link OriginNotAllowedError} before any credential is fetched, with what
+ * `getToken()` rejects with, and otherwise like `fetch`.
+ *
+ * @throws `TypeError` An option is wrong; it is named.
+ */
+export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
+  const { provider: name, scopes = [] } = options
+  if (typeof name !== 'string' || name === '') {
+    throw new TypeError(
+      'authenticatedFetch() needs the option provider: a name of the option providers.',
+    )
+  }
+  checkScopes(scopes, 'scopes')
+  const what = `authenticatedFetch({ provider: ${JSON.stringify(name)} })`
+
+  return async (input, init) => {
+    const request = readRequest(input, init)
+    const scope = callerScope(options, what, [input, init])
+    const provider = scope.credentials.provider(name)
+    guardOrigin(name, provider, request.url)
+    const credential = credentialHeader(provider)
+    if (request.headers.has(credential)) {
+      throw new TypeError(
+        `${what} sets the header ${credential} itself; leave it out of the request.`,
+      )
+    }
+    const send = (hop: Hop) =>
+      (options.fetch ?? fetch)(hop.url.href, {
+        ...request.init,
+        method: hop.method,
+        headers: hop.headers,
+        body: hop.body,
+        redirect: 'manual',
+      })
+    const once = async (rejected?: AccessToken, more?: readonly string[]) => {
+      const hop = { ...request, headers: new Headers(request.headers), home: true }
+      const wanted = more ? { ...options, scopes: unionScopes(scopes, more) } : options
+      const token = await attach(wanted, scope, provider, hop, request.init.signal, rejected)
+      return { token, run: () => follow(hop, send, name, request.redirect) }
+    }
+    const first = await once()
+    const { answer, home } = await first.run()
+    if (!first.token || !home) return answer
+    const again =
+      answer.status === 401 && request.replayable
+        ? await once(first.token)
+        : answer.status === 403 && first.token.account !== undefined
+          ? await stepUp(answer, (more) => once(undefined, more))
+          : undefined
+    if (!again || again.token?.value === first.token.value || !request.replayable) return answer
+    await answer.body?.cancel().catch(() => {})
+    return (await again.run()).answer
+  }
+}
+
+function unionScopes(a: readonly string[], b: readonly string[]): string[] {
+  return [...new Set([...a, ...b])]
+}
+
+interface ReadRequest extends Omit<Hop, 'home'> {
+  readonly init: RequestInit
+  readonly redirect: RequestRedirect
+  readonly replayable: boolean
+}
+
+/** Takes `fetch` arguments apart. The headers are a copy, to which the credential is added. */
+function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequest {
+  const from = input instanceof Request ? input : undefined
+  const url = new URL(from ? from.url : String(input))
+  const { method, headers, body, redirect, ...rest } = init
+  const sent = body !== undefined ? body : (from?.body ?? null)
+  const stream = sent instanceof ReadableStream
+  return {
+    url,
+    method: (method ?? from?.method ?? 'GET').toUpperCase(),
+    headers: new Headers(headers ?? from?.headers),
+    body: sent,
+    redirect: redirect ?? from?.redirect ?? 'follow',
+    replayable: !stream && !isIterable(sent),
+    init: {
+      ...(from ? { signal: from.signal } : {}),
+      ...rest,
+      ...(stream ? ({ duplex: 'half' } as RequestInit) : {}),
+    },
+  }
+}
+
+/** Node takes async iterables as bodies; they can be read once. */
+function isIterable(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body
+}
+
+function credentialHeader(provider: Provider): string {
+  return provider.kind === 'api-key' ? provider.header : 'authorization'
+}
+
+/** Fetches the credential and sets it. Gives the token, where it is one. */
+async function attach(
+  options: AuthenticatedFetchOptions,
+  scope: Scope,
+  provider: Provider,
+  hop: Hop,
+  signal: AbortSignal | null | undefined,
+  rejected?: AccessToken,
+): Promise<AccessToken | undefined> {
+  const { acting: _acting, credentials: _credentials, fetch: _fetch, ...request } = options
+  if (provider.kind === 'api-key') {
+    const key = await scope.credentials.getApiKey(scope.acting, { provider: request.provider })
+    hop.headers.set(provider.header, key.reveal())
+    return undefined
+  }
+  const token = await scope.credentials.getToken(scope.acting, {
+    ...request,
+    rejected,
+    signal: signal ?? undefined,
+  })
+  hop.headers.set('authorization', token.authorization)
+  return token
+}
+
+async function follow(
+  first: Hop,
+  send: (hop: Hop) => Promise<Response>,
+  provider: string,
+  redirect: RequestRedirect,
+): Promise<{ readonly answer: Response; readonly home: boolean }> {
+  let hop = first
+  for (let count = 0; ; count++) {
+    const answer = await send(hop)
+    if (redirect === 'manual') return { answer, home: hop.home }
+    const next = nextHop(hop, answer, provider)
+    if (!next) return { answer, home: hop.home }
+    await answer.body?.cancel().catch(() => {})
+    if (redirect === 'error') {
+      throw new TypeError('The server answered with a redirect, and the request forbids them.')
+    }
+    if (count >= MAX_REDIRECTS) {
+      throw new TypeError(`The server redirected more than ${MAX_REDIRECTS} times.`)
+    }
+    hop = next
+  }
+}

@@ -1,0 +1,1 @@
+export { type AuthenticatedFetchOptions, authenticatedFetch } from './authenticated-fetch.js'

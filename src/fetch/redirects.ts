@@ -1,0 +1,52 @@
+import { OriginNotAllowedError } from '../errors/outbound.js'
+
+/** As many as browsers follow. */
+export const MAX_REDIRECTS = 20
+
+/** What goes over to another origin: nothing that says who calls, and nothing that the caller set for the first one. */
+const carried: ReadonlySet<string> = new Set(['accept', 'accept-language', 'user-agent'])
+
+/** One hop of a request. */
+export interface Hop {
+  readonly url: URL
+  readonly method: string
+  readonly headers: Headers
+  readonly body: BodyInit | null
+  /** Whether every hop so far was on the origin that the caller named. */
+  readonly home: boolean
+}
+
+/**
+ * The hop that a redirect leads to (Fetch standard §4.4), or `undefined` when the answer is none. Away from the first
+ * origin neither credential nor body goes along, and a later hop back does not bring them back.
+ *
+ * @throws {@link OriginNotAllowedError} A body would go to another origin, or https would become http.
+ */
+export function nextHop(hop: Hop, answer: Response, provider: string): Hop | undefined {
+  const { status } = answer
+  if (![301, 302, 303, 307, 308].includes(status)) return undefined
+  const location = answer.headers.get('location')
+  if (location === null || !URL.canParse(location, hop.url)) return undefined
+  const url = new URL(location, hop.url)
+  const refuse = (reason: string) =>
+    new OriginNotAllowedError({ provider, origin: url.origin, allowed: [hop.url.origin], reason })
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && hop.url.protocol === 'http:')) {
+    throw refuse('a redirect leaves https')
+  }
+  if (url.username !== '' || url.password !== '') throw refuse('a redirect carries user info')
+  if (url.hash === '') url.hash = hop.url.hash
+
+  const toGet =
+    (status === 303 && hop.method !== 'GET' && hop.method !== 'HEAD') ||
+    ((status === 301 || status === 302) && hop.method === 'POST')
+  const home = hop.home && url.origin === hop.url.origin
+  const headers = new Headers()
+  hop.headers.forEach((value, name) => {
+    const framing = /^(content-|transfer-encoding$)/.test(name)
+    if (home ? !(toGet && framing) : carried.has(name)) headers.set(name, value)
+  })
+  const body = toGet ? null : hop.body
+  if (!home && body !== null)
+    throw refuse('a redirect would send the request body to another origin')
+  return { url, method: toGet ? 'GET' : hop.method, headers, body, home }
+}

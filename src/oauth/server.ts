@@ -1,0 +1,197 @@
+import type * as oauth from 'oauth4webapi'
+import { type Clock, HOUR_MS } from '../clock.js'
+import { ConfigurationError, ServerResponseError } from '../errors/outbound.js'
+import { type Fetch, refuseUrl, safeFetch } from '../http.js'
+import { resolveSecret, type SecretInput } from '../secret.js'
+import { SingleFlight } from '../single-flight.js'
+import { toTypedError } from './refusal.js'
+
+/** How a client proves who it is (RFC 6749 §2.3); exactly one method is used. */
+export type ClientAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'none'
+
+/** Endpoints of a server that publishes no metadata, or whose metadata is not to be used. */
+export interface ServerEndpoints {
+  readonly authorization?: string | undefined
+  readonly token: string
+}
+
+/** What is known of an authorization server, and of this client at it. */
+export interface AuthorizationServerOptions {
+  /** The provider's name, for messages. */
+  readonly name: string
+  readonly issuer: string
+  readonly endpoints?: ServerEndpoints | undefined
+  readonly clientId: string
+  readonly clientAuth: ClientAuthMethod
+  readonly clientSecret?: SecretInput | undefined
+  readonly allowInsecureLoopback?: boolean | undefined
+  readonly timeoutMs?: number | undefined
+  readonly fetch?: Fetch | undefined
+  readonly clock: Clock
+}
+
+/** What one request to the server is made of. */
+export interface ServerCall {
+  readonly lib: typeof oauth
+  readonly as: oauth.AuthorizationServer
+  readonly client: oauth.Client
+  readonly auth: oauth.ClientAuth
+  readonly options: oauth.TokenEndpointRequestOptions
+}
+
+const METADATA_MAX_AGE_MS = HOUR_MS
+
+/** One client at one authorization server: finds the metadata once, and speaks the protocol. */
+export class AuthorizationServer {
+  readonly options: AuthorizationServerOptions
+  readonly #discovery = new SingleFlight<oauth.AuthorizationServer>()
+  #found: { readonly as: oauth.AuthorizationServer; readonly atMs: number } | undefined
+
+  constructor(options: AuthorizationServerOptions) {
+    this.options = options
+  }
+
+  /**
+   * The server's metadata: the configured endpoints, or discovered (OIDC Discovery, then RFC 8414) and kept for an hour.
+   *
+   * @throws {@link NetworkError} The server cannot be reached, redirects, or is too slow.
+   * @throws {@link ServerResponseError} What it answers is no metadata, or another issuer's.
+   * @see {@link https://www.rfc-editor.org/rfc/rfc8414#section-3.3}
+   */
+  async metadata(): Promise<oauth.AuthorizationServer> {
+    const { issuer, endpoints, clock } = this.options
+    if (endpoints) {
+      return {
+        issuer,
+        token_endpoint: endpoints.token,
+        ...(endpoints.authorization ? { authorization_endpoint: endpoints.authorization } : {}),
+      }
+    }
+    if (this.#found && clock() - this.#found.atMs < METADATA_MAX_AGE_MS) return this.#found.as
+    return this.#discovery.run('metadata', async () => {
+      try {
+        const as = await this.#discover()
+        this.#found = { as, atMs: clock() }
+        return as
+      } catch (error) {
+        // Endpoints seldom move: while the server is away, the last ones known are as good as none.
+        if (this.#found && (error as { retryable?: boolean }).retryable) return this.#found.as
+        throw error
+      }
+    })
+  }
+
+  /**
+   * Makes one request and reads the answer.
+   *
+   * @param what How a message names the request, such as `token request`.
+   * @throws {@link OAuthRefusedError} The server said no.
+   * @throws {@link NetworkError} It could not be asked.
+   * @throws {@link ServerResponseError} Its answer is not in the protocol.
+   */
+  async call<T>(what: string, run: (call: ServerCall) => Promise<T>): Promise<T> {
+    const as = await this.metadata()
+    const lib = await import('oauth4webapi')
+    const auth = await this.#clientAuth(lib)
+    let answer: Response | undefined
+    const options = {
+      [lib.customFetch]: async (url: string, init: object): Promise<Response> => {
+        answer = await this.#fetch()(url, init as RequestInit)
+        // The body of an error says more than a challenge does, and oauth4webapi would stop at the challenge.
+        answer.headers.delete('www-authenticate')
+        return answer
+      },
+      [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
+    }
+    try {
+      return await run({ lib, as, client: this.#client(lib), auth, options })
+    } catch (error) {
+      throw toTypedError(error, {
+        provider: this.options.name,
+        what,
+        answer,
+        clock: this.options.clock,
+      })
+    }
+  }
+
+  /**
+   * Where to send the user, without parameters.
+   *
+   * @throws {@link ConfigurationError} The server names no authorization endpoint, or one that is not https.
+   */
+  async authorizationEndpoint(): Promise<URL> {
+    const endpoint = (await this.metadata()).authorization_endpoint
+    const url = endpoint && URL.canParse(endpoint) ? new URL(endpoint) : undefined
+    const refusal = url
+      ? refuseUrl(url, this.options.allowInsecureLoopback ?? false)
+      : 'is not given. Set endpoints.authorization, or check that the server supports the authorization code flow.'
+    if (!url || refusal) {
+      throw new ConfigurationError(
+        `The authorization endpoint of provider "${this.options.name}" ${refusal}`,
+      )
+    }
+    return url
+  }
+
+  #fetch(): Fetch {
+    const { fetch, allowInsecureLoopback, timeoutMs } = this.options
+    return safeFetch({ fetch, allowInsecureLoopback, timeoutMs })
+  }
+
+  #client(lib: typeof oauth): oauth.Client {
+    const skewSeconds = Math.round((this.options.clock() - Date.now()) / 1000)
+    return {
+      client_id: this.options.clientId,
+      [lib.clockSkew]: skewSeconds,
+      [lib.clockTolerance]: 30,
+    }
+  }
+
+  async #clientAuth(lib: typeof oauth): Promise<oauth.ClientAuth> {
+    const { clientAuth, clientSecret, name } = this.options
+    if (clientAuth === 'none') return lib.None()
+    const secret = await resolveSecret(clientSecret ?? '', `clientSecret of provider "${name}"`)
+    return clientAuth === 'client_secret_post'
+      ? lib.ClientSecretPost(secret.reveal())
+      : lib.ClientSecretBasic(secret.reveal())
+  }
+
+  async #discover(): Promise<oauth.AuthorizationServer> {
+    const { issuer, name } = this.options
+    const lib = await import('oauth4webapi')
+    let last: Response | undefined
+    for (const algorithm of ['oidc', 'oauth2'] as const) {
+      const response = await lib.discoveryRequest(new URL(issuer), {
+        algorithm,
+        [lib.customFetch]: (url: string, init: object) => this.#fetch()(url, init as RequestInit),
+        [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
+      })
+      last = response
+      if (response.status >= 400 && response.status < 500) continue
+      try {
+        const as = await lib.processDiscoveryResponse(new URL(issuer), response)
+        if (as.issuer === issuer) return as
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== lib.JSON_ATTRIBUTE_COMPARISON) {
+          throw toTypedError(error, {
+            provider: name,
+            what: 'metadata request',
+            answer: response,
+            clock: this.options.clock,
+          })
+        }
+      }
+      throw new ServerResponseError({
+        what: `Metadata of provider "${name}"`,
+        detail: `the document names another issuer than ${issuer}. Set issuer to exactly what the document says, a trailing slash included, if that is the server you mean.`,
+        reason: 'issuer_mismatch',
+      })
+    }
+    throw new ServerResponseError({
+      what: `Metadata of provider "${name}"`,
+      detail: `${issuer} publishes neither OpenID Connect nor RFC 8414 metadata (HTTP ${last?.status}). Check issuer, or set endpoints.`,
+      reason: 'no_metadata',
+    })
+  }
+}

@@ -1,0 +1,254 @@
+import type { Audit } from '../audit.js'
+import type { Clock } from '../clock.js'
+import { isDeputizeError } from '../errors/base.js'
+import { ConsentSessionError } from '../errors/consent.js'
+import { readAuthorizationResponse, redeemCode } from '../oauth/authorization-code.js'
+import { sameUser, type UserRef } from '../principal.js'
+import type { Held } from '../vault/token-vault.js'
+import { type ConsentPage, consentPage, returnTo } from './consent-page.js'
+import {
+  CODE_HELD_MS,
+  type ConsentPhase,
+  type ConsentSession,
+  type ConsentSessions,
+  parseSessionUri,
+  sessionIdOf,
+  sessionUri,
+} from './consent-session.js'
+import type { ConsentWaiters } from './consent-waiters.js'
+import { refusalOf } from './consents.js'
+import type { GrantKeeper } from './grant-keeper.js'
+import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
+
+/** How a consent ended. */
+export interface AuthorizationSettled {
+  readonly sessionUri: string
+  readonly outcome: 'done' | 'denied' | 'expired' | 'wrong-user' | 'failed'
+  /** The user who was asked. */
+  readonly user: UserRef
+  readonly provider: string
+  readonly account?: string
+}
+
+/** Who is in front of the browser: from the application's own session, never from the request's parameters. */
+export type IdentifyUser =
+  | ((request: Request) => UserRef | undefined | Promise<UserRef | undefined>)
+  | 'unsafe-single-user'
+
+interface Parts {
+  readonly registry: ProviderRegistry
+  readonly sessions: ConsentSessions
+  readonly keeper: GrantKeeper
+  readonly waiters: ConsentWaiters
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly identifyUser: IdentifyUser | undefined
+  readonly onSettled: ((event: AuthorizationSettled) => unknown) | undefined
+}
+
+/**
+ * Receives the user who comes back from the provider. Nothing is exchanged before it is known that the user in front of
+ * the browser is the one who was asked: PKCE and state do not stop a link that was forwarded.
+ */
+export class ConsentCallback {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Always answers with a page or a redirect; never rejects. */
+  async handle(request: Request, known: UserRef | undefined): Promise<Response> {
+    if (request.method !== 'GET') return consentPage('method')
+    try {
+      return await this.#handle(request, known)
+    } catch {
+      // The store or the application's own look-up failed before anything was spent: the page may be loaded again.
+      return consentPage('unavailable')
+    }
+  }
+
+  async #handle(request: Request, known: UserRef | undefined): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url)
+    const [state, ...more] = searchParams.getAll('state')
+    if (state === undefined || more.length > 0 || !/^[A-Za-z0-9_-]{43}$/.test(state)) {
+      return consentPage('invalid')
+    }
+    const held = await this.#parts.sessions.find(await sessionIdOf(state))
+    if (!held) return consentPage('unknown')
+    const session = held.value
+    if (session.phase !== 'pending') return consentPage(pageOf(session.phase))
+
+    const at = this.#server(session)
+    if (!at || pathname.split('/').at(-1) !== session.provider) {
+      await this.#settle(held, 'failed', 'came back to the redirect URI of another provider')
+      return consentPage('failed')
+    }
+
+    const { identifyUser } = this.#parts
+    const user =
+      known ??
+      (identifyUser === 'unsafe-single-user' ? session.user : await identifyUser?.(request))
+    if (!user) {
+      if (identifyUser || session.returnUrl === undefined) return consentPage('sign-in')
+      return this.#hold(held, at, searchParams)
+    }
+    if (!sameUser(user, session.user)) {
+      await this.#settle(held, 'wrong-user', 'opened by another user')
+      return consentPage('wrong-user')
+    }
+    const settled = await this.#finish(held, at, searchParams)
+    if (!settled) return consentPage('expired')
+    return session.returnUrl === undefined
+      ? consentPage(pageOf(settled.phase))
+      : returnTo(session.returnUrl, sessionUri(session.id))
+  }
+
+  /**
+   * Finishes a consent whose code was held because the callback could not know the user.
+   *
+   * @throws {@link ConsentSessionError} There is no such session, or it holds no code.
+   * @throws {@link ConsentWrongUserError} {@link ConsentExpiredError} {@link ConsentDeniedError} {@link ConsentFailedError}
+   */
+  async complete(uri: string, user: UserRef): Promise<void> {
+    const id = parseSessionUri(uri)
+    const held = id === undefined ? undefined : await this.#parts.sessions.find(id)
+    if (!held || held.value.phase === 'pending' || held.value.phase === 'exchanging') {
+      throw new ConsentSessionError()
+    }
+    const session = held.value
+    if (!sameUser(user, session.user)) {
+      if (session.phase !== 'code-held') throw new ConsentSessionError()
+      await this.#settle(held, 'wrong-user', 'completed by another user')
+      throw refusalOf({ ...session, phase: 'wrong-user', reason: 'completed by another user' })
+    }
+    if (session.phase !== 'code-held') {
+      if (session.phase === 'done') throw new ConsentSessionError()
+      throw refusalOf(session)
+    }
+    const at = this.#server(session)
+    const settled = at && (await this.#finish(held, at, new URLSearchParams(session.code)))
+    if (!settled) throw new ConsentSessionError()
+    if (settled.phase !== 'done') throw refusalOf(settled)
+  }
+
+  /** The server that the session was started at, if it is still configured as it was. */
+  #server(session: ConsentSession): RegisteredOAuth2 | undefined {
+    try {
+      const at = this.#parts.registry.oauth2(session.provider)
+      const same =
+        at.provider.issuer === session.issuer && at.provider.clientId === session.clientId
+      return same ? at : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Keeps what came back, sealed, for {@link complete}; the browser learns the session's name only. */
+  async #hold(
+    held: Held<ConsentSession>,
+    at: RegisteredOAuth2,
+    parameters: URLSearchParams,
+  ): Promise<Response> {
+    const answer = await readAuthorizationResponse(at.server, parameters)
+    if (answer.kind === 'invalid') {
+      await this.#settle(held, 'failed', answer.reason)
+      return consentPage('failed')
+    }
+    const kept = new URLSearchParams()
+    for (const name of ['code', 'iss', 'error']) {
+      const value = parameters.get(name)
+      if (value !== null) kept.set(name, value)
+    }
+    const moved = await this.#parts.sessions.move(held, {
+      phase: 'code-held',
+      code: kept.toString(),
+      codeHeldUntilMs: this.#parts.clock() + CODE_HELD_MS,
+    })
+    if (!moved) return consentPage('expired')
+    return returnTo(held.value.returnUrl!, sessionUri(held.value.id))
+  }
+
+  /** @returns The settled session; `undefined` when another callback was first. */
+  async #finish(
+    held: Held<ConsentSession>,
+    at: RegisteredOAuth2,
+    parameters: URLSearchParams,
+  ): Promise<ConsentSession | undefined> {
+    const session = held.value
+    const answer = await readAuthorizationResponse(at.server, parameters)
+    if (answer.kind === 'invalid') return this.#settle(held, 'failed', answer.reason)
+    if (answer.kind === 'error') {
+      const phase = answer.error === 'access_denied' ? 'denied' : 'failed'
+      return this.#settle(held, phase, answer.error)
+    }
+    // One winner: a second callback, a reload or a prefetch finds the session taken, and the code is sent once.
+    const taken = await this.#parts.sessions.move(held, { phase: 'exchanging' })
+    if (!taken) return undefined
+    try {
+      const redeemed = await redeemCode(at.server, { ...session, code: answer.code })
+      const account = await this.#parts.keeper.keep(session, redeemed)
+      if (account === undefined) {
+        return this.#settle(taken, 'failed', 'another account than the one named was connected')
+      }
+      return this.#settle(taken, 'done', undefined, account)
+    } catch (error) {
+      const reason = isDeputizeError(error) ? (error.reason ?? error.code) : 'unexpected error'
+      return this.#settle(taken, 'failed', reason)
+    }
+  }
+
+  /** Writes the outcome, tells the audit trail, wakes who waits, then tells the application. */
+  async #settle(
+    held: Held<ConsentSession>,
+    phase: Extract<ConsentPhase, AuthorizationSettled['outcome']>,
+    reason: string | undefined,
+    account = held.value.account,
+  ): Promise<ConsentSession | undefined> {
+    const moved = await this.#parts.sessions.move(held, { phase, reason, account })
+    if (!moved) return undefined
+    const { audit, waiters, onSettled } = this.#parts
+    const { id, workload, user, userKnown, provider, scopes } = held.value
+    const facts = {
+      workload: workload.name,
+      ...(workload.issuer === undefined ? {} : { workloadIssuer: workload.issuer }),
+      user,
+      userKnown,
+      provider,
+      flow: 'USER_FEDERATION',
+      ...(account === undefined ? {} : { account }),
+      scopes,
+      sessionUri: sessionUri(id),
+    } as const
+    audit.emit(
+      phase === 'done'
+        ? { type: 'consent_completed', ...facts }
+        : { type: 'consent_refused', reason: reason ?? phase, ...facts },
+    )
+    waiters.wake(id)
+    try {
+      await onSettled?.({
+        sessionUri: sessionUri(id),
+        outcome: phase,
+        user,
+        provider,
+        ...(account === undefined ? {} : { account }),
+      })
+    } catch {
+      // The consent stands whatever the application's own listener does.
+    }
+    return moved.value
+  }
+}
+
+function pageOf(phase: ConsentPhase): ConsentPage {
+  switch (phase) {
+    case 'done':
+    case 'denied':
+    case 'failed':
+    case 'wrong-user':
+      return phase
+    default:
+      return 'expired'
+  }
+}

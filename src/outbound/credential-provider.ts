@@ -1,0 +1,255 @@
+import type { AccessToken } from '../access-token.js'
+import { Audit } from '../audit.js'
+import { systemClock } from '../clock.js'
+import type { CredentialSource, TokenRequest } from '../context/credential-source.js'
+import { runInScope } from '../context/run-context.js'
+import { isDeputizeError } from '../errors/base.js'
+import type { AuthorizationRequiredError } from '../errors/consent.js'
+import type { UserRef } from '../principal.js'
+import { checkResource, checkScopes } from '../providers/options.js'
+import type { Provider } from '../providers/provider.js'
+import { resolveSecret, type Secret } from '../secret.js'
+import { tokenVault } from '../vault/token-vault.js'
+import { type Acting, auditActing, isActing } from '../workload/acting.js'
+import { ConnectionsIndex } from './connections.js'
+import { ConsentCallback } from './consent-callback.js'
+import { ConsentSessions } from './consent-session.js'
+import { ConsentWaiters } from './consent-waiters.js'
+import { type AuthorizationStatus, Consents } from './consents.js'
+import { unionScopes } from './grant.js'
+import { GrantKeeper } from './grant-keeper.js'
+import {
+  checkCallbackUrl,
+  checkIdentifyUser,
+  type OutboundCredentialProviderOptions,
+} from './options.js'
+import { RefreshEngine } from './refresh-engine.js'
+import { ProviderRegistry } from './registry.js'
+import { checkMode, requireUser, TokenDesk } from './token-desk.js'
+
+/** One result of {@link OutboundCredentialProvider.getTokens}. */
+export type TokenResult =
+  | { readonly ok: true; readonly token: AccessToken }
+  | { readonly ok: false; readonly error: unknown }
+
+/** Gets the credential for the next service, keeps it in the vault, and renews it. */
+export class OutboundCredentialProvider implements CredentialSource {
+  readonly #registry: ProviderRegistry
+  readonly #desk: TokenDesk
+  readonly #consents: Consents
+  readonly #callback: ConsentCallback
+  readonly #waiters = new ConsentWaiters()
+  readonly #audit: Audit
+
+  /** @throws `TypeError` An option is wrong; it is named. */
+  constructor(options: OutboundCredentialProviderOptions) {
+    const clock = options.clock ?? systemClock
+    const vault = options.vault ?? tokenVault()
+    const callbackUrl = checkCallbackUrl(options)
+    const identifyUser = checkIdentifyUser(options.identifyUser)
+    this.#audit = new Audit(options.audit, clock)
+    this.#registry = new ProviderRegistry(options.providers, clock)
+    const index = new ConnectionsIndex(vault, clock)
+    const parts = {
+      registry: this.#registry,
+      sessions: new ConsentSessions(vault, clock),
+      index,
+      waiters: this.#waiters,
+      audit: this.#audit,
+      clock,
+      callbackUrl,
+    }
+    this.#consents = new Consents(parts)
+    this.#desk = new TokenDesk({
+      index,
+      engine: new RefreshEngine(vault, clock),
+      consents: this.#consents,
+      audit: this.#audit,
+      onAuthorizationRequired: checkMode(options.onAuthorizationRequired ?? 'throw'),
+    })
+    this.#callback = new ConsentCallback({
+      ...parts,
+      keeper: new GrantKeeper(vault, index, clock),
+      identifyUser,
+      onSettled: options.onAuthorizationSettled,
+    })
+  }
+
+  provider(name: string): Provider {
+    return this.#registry.get(name)
+  }
+
+  /**
+   * A token that has at least a minute to live (or half its life, if that is shorter) and every scope asked for.
+   * Calls for the same token share one request.
+   *
+   * @throws {@link AuthorizationRequiredError} The user must consent first, and `onAuthorizationRequired` is `throw`.
+   * @throws {@link ConsentDeniedError} {@link ConsentExpiredError} {@link ConsentWrongUserError}
+   *   {@link ConsentFailedError} It was waited for a consent, and it ended so.
+   * @throws {@link NoUserError} {@link AccountAmbiguousError} {@link ConfigurationError} The request cannot be met.
+   * @throws {@link OAuthRefusedError} {@link ScopeNotGrantedError} {@link NetworkError} {@link ServerResponseError}
+   *   The server did not give one.
+   * @throws {@link VaultUnavailableError} The store failed; nothing was asked of the server or the user.
+   */
+  async getToken(acting: Acting, request: TokenRequest): Promise<AccessToken> {
+    checkActing(acting, 'getToken')
+    return this.#desk.get(acting, this.#registry.oauth2(request.provider), request)
+  }
+
+  /** Several tokens at once. Never rejects; all missing consents come together in `authorizationRequired`. */
+  async getTokens(
+    acting: Acting,
+    requests: readonly TokenRequest[],
+  ): Promise<{
+    readonly results: readonly TokenResult[]
+    readonly authorizationRequired: readonly AuthorizationRequiredError[]
+  }> {
+    const results = await Promise.all(
+      requests.map((request) =>
+        this.getToken(acting, request).then(
+          (token): TokenResult => ({ ok: true, token }),
+          (error: unknown): TokenResult => ({ ok: false, error }),
+        ),
+      ),
+    )
+    const authorizationRequired = results.flatMap((result) =>
+      !result.ok && isDeputizeError(result.error, 'ERR_AUTHORIZATION_REQUIRED')
+        ? [result.error as AuthorizationRequiredError]
+        : [],
+    )
+    return { results, authorizationRequired }
+  }
+
+  /**
+   * The key of an `apiKey()` provider.
+   *
+   * @throws {@link ConfigurationError} There is no such provider.
+   * @throws `TypeError` Its function gave no key, or one that would break a header.
+   */
+  async getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret> {
+    checkActing(acting, 'getApiKey')
+    const { provider: name } = request
+    const provider = this.#registry.apiKey(name)
+    const key = await resolveSecret(provider.key, `key of provider "${name}"`)
+    if (!/^[\x21-\x7e]+$/.test(key.reveal())) {
+      throw new TypeError(
+        `key of provider "${name}" must be visible ASCII without spaces or line breaks.`,
+      )
+    }
+    this.#audit.emit({ type: 'api_key_served', ...auditActing(acting), provider: name })
+    return key
+  }
+
+  /**
+   * Asks for the user's consent before any tool needs it, and again where there is one already.
+   *
+   * @throws {@link NoUserError} {@link ConfigurationError}
+   */
+  async beginAuthorization(
+    acting: Acting,
+    request: Pick<TokenRequest, 'provider' | 'scopes' | 'account' | 'resource' | 'returnUrl'>,
+  ): Promise<AuthorizationRequiredError> {
+    checkActing(acting, 'beginAuthorization')
+    const at = this.#registry.oauth2(request.provider)
+    const user = requireUser(acting, at.name)
+    const scopes = checkScopes(request.scopes ?? [], 'scopes')
+    return this.#consents.begin(user, at, {
+      scopes: unionScopes(at.provider.scopes, scopes),
+      account: request.account,
+      resource: checkResource(request.resource, 'resource') ?? at.provider.resource,
+      returnUrl: request.returnUrl,
+    })
+  }
+
+  /**
+   * Receives the user who comes back from the provider; serve it at `<callbackUrl>/*`. Answers with a page or a redirect.
+   *
+   * @param options.user Who is in front of the browser, where the framework knows. Default: `identifyUser(request)`.
+   *   It must be the user who was asked, or the link dies.
+   */
+  async handleCallback(
+    request: Request,
+    options: { readonly user?: UserRef | undefined } = {},
+  ): Promise<Response> {
+    return this.#callback.handle(request, options.user)
+  }
+
+  /**
+   * Finishes a consent in an application that gives `handleCallback()` no user: there the code was sealed into the
+   * session, and the browser came to the return URL with `session=<sessionUri>`. Within 60 seconds, once.
+   *
+   * @param request.user Who is in front of the browser, from your own session.
+   * @throws {@link ConsentSessionError} There is no such session, or nothing to finish.
+   * @throws {@link ConsentWrongUserError} {@link ConsentDeniedError} {@link ConsentExpiredError} {@link ConsentFailedError}
+   */
+  async completeAuthorization(request: {
+    readonly sessionUri: string
+    readonly user: UserRef
+  }): Promise<void> {
+    await this.#callback.complete(request.sessionUri, request.user)
+  }
+
+  /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */
+  async authorizationStatus(acting: Acting, sessionUri: string): Promise<AuthorizationStatus> {
+    checkActing(acting, 'authorizationStatus')
+    return this.#consents.status(acting, sessionUri)
+  }
+
+  /**
+   * Waits until the consent is done, in whichever process with the same store.
+   *
+   * @param options.timeoutMs Default: as long as the session lives.
+   * @throws {@link ConsentDeniedError} {@link ConsentExpiredError} {@link ConsentWrongUserError} {@link ConsentFailedError}
+   * @throws {@link ConsentSessionError} There is no such session of this workload and user.
+   * @throws The reason of the signal, when it aborts; a `TimeoutError` after `timeoutMs`.
+   */
+  async waitForAuthorization(
+    acting: Acting,
+    sessionUri: string,
+    options: {
+      readonly signal?: AbortSignal | undefined
+      readonly timeoutMs?: number | undefined
+    } = {},
+  ): Promise<void> {
+    checkActing(acting, 'waitForAuthorization')
+    const { signal, timeoutMs } = options
+    const signals = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
+    const given = signals.filter((one) => one !== undefined)
+    await this.#consents.wait(
+      acting,
+      sessionUri,
+      given.length > 0 ? AbortSignal.any(given) : undefined,
+    )
+  }
+
+  /** Runs `fn` for `acting`: inside, `requireToken()` and `authenticatedFetch()` find both. */
+  runAs<T>(acting: Acting, fn: () => T): T {
+    checkActing(acting, 'runAs')
+    return runInScope({ acting, credentials: this }, fn)
+  }
+
+  /** `fn`, always run for `acting`: for callbacks and emitters, which leave the scope. */
+  bind<This, A extends unknown[], R>(
+    acting: Acting,
+    fn: (this: This, ...args: A) => R,
+  ): (this: This, ...args: A) => R {
+    checkActing(acting, 'bind')
+    const scope = { acting, credentials: this }
+    return function (this: This, ...args: A): R {
+      return runInScope(scope, () => Reflect.apply(fn, this, args))
+    }
+  }
+
+  /** Ends whatever waits for a consent. */
+  close(): void {
+    this.#waiters.close()
+  }
+}
+
+function checkActing(acting: unknown, method: string): void {
+  if (!isActing(acting)) {
+    throw new TypeError(
+      `${method}() takes an Acting from a WorkloadIdentity, such as agent.actFor(principal); a copy or a literal is refused.`,
+    )
+  }
+}

@@ -1,0 +1,109 @@
+import type { TokenAnswer } from '../oauth/token-answer.js'
+import type { Flow, OAuth2Provider } from '../providers/provider.js'
+import type { RowKey } from '../vault/row-key.js'
+import type { Acting } from '../workload/acting.js'
+
+/** One access token as the vault holds it. */
+export interface StoredToken {
+  /** The resource indicator it was asked with. */
+  readonly resource?: string
+  readonly value: string
+  readonly tokenType: string
+  readonly scopes: readonly string[]
+  readonly issuedAtMs: number
+  readonly expiresAtMs?: number
+}
+
+/** What the vault holds of one grant: a user's at a provider, or the agent's own (`M2M`). */
+export interface Grant {
+  /** `needs_consent`: the provider does not honour it any more; kept so that one can see why. */
+  readonly state: 'active' | 'needs_consent'
+  readonly reason?: string
+  /** Scopes granted. */
+  readonly scopes: readonly string[]
+  /** Scopes that were asked for. */
+  readonly requested: readonly string[]
+  readonly refreshToken?: string
+  /** The account's subject at an OpenID provider: the same label never becomes another account. */
+  readonly accountSubject?: string
+  /** One a resource. */
+  readonly tokens: readonly StoredToken[]
+  /** Who may talk to the server for this row right now, and until when. */
+  readonly lease?: { readonly holder: string; readonly untilMs: number }
+}
+
+/** A grant that holds nothing yet. */
+export const emptyGrant: Grant = Object.freeze({
+  state: 'active',
+  scopes: Object.freeze([]),
+  requested: Object.freeze([]),
+  tokens: Object.freeze([]),
+})
+
+/** At most so many resources a grant; the oldest token gives way. */
+const MAX_TOKENS = 16
+
+/** The token for `resource`. */
+export function tokenFor(grant: Grant, resource: string | undefined): StoredToken | undefined {
+  return grant.tokens.find((token) => token.resource === resource)
+}
+
+/** The grant with one more token, or with a newer one in its place. */
+export function withToken(grant: Grant, token: StoredToken): Grant {
+  const others = grant.tokens.filter((other) => other.resource !== token.resource)
+  return { ...grant, tokens: [token, ...others].slice(0, MAX_TOKENS) }
+}
+
+/** The token of an answer, as the vault holds it. */
+export function storedToken(
+  answer: TokenAnswer,
+  resource: string | undefined,
+  nowMs: number,
+): StoredToken {
+  return {
+    ...(resource === undefined ? {} : { resource }),
+    value: answer.accessToken,
+    tokenType: answer.tokenType,
+    scopes: answer.scopes,
+    issuedAtMs: nowMs,
+    ...(answer.expiresAtMs === undefined ? {} : { expiresAtMs: answer.expiresAtMs }),
+  }
+}
+
+/** These say what a consent gives (an ID token, a refresh token), not what an access token may do; servers do not echo them. */
+const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_access'])
+
+/** Those of `wanted` that `granted` lacks. */
+export function missingScopes(wanted: readonly string[], granted: readonly string[]): string[] {
+  return wanted.filter((scope) => !consentScopes.has(scope) && !granted.includes(scope))
+}
+
+/** Every scope of the lists once, in order. */
+export function unionScopes(...lists: readonly (readonly string[])[]): string[] {
+  return [...new Set(lists.flat())]
+}
+
+/** Whose grant, at which client of which server. Scopes and resources are no part of it. */
+export function grantKey(
+  acting: Pick<Acting, 'workload' | 'user'>,
+  flow: Flow,
+  name: string,
+  provider: Pick<OAuth2Provider, 'issuer' | 'clientId'>,
+  account: string | undefined,
+): RowKey {
+  const user = flow === 'M2M' ? undefined : acting.user
+  return {
+    kind: 'grant',
+    owner: [
+      acting.workload.issuer,
+      acting.workload.name,
+      flow,
+      user?.issuer,
+      user?.subject,
+      name,
+      provider.issuer,
+      provider.clientId,
+      flow === 'M2M' ? undefined : account,
+    ],
+  }
+}

@@ -1,0 +1,60 @@
+import type { AuditSink } from '../audit.js'
+import type { Clock } from '../clock.js'
+import type { OnAuthorizationRequired } from '../context/credential-source.js'
+import { printable } from '../errors/base.js'
+import { refuseUrl } from '../http.js'
+import type { Provider } from '../providers/provider.js'
+import type { TokenVault } from '../vault/token-vault.js'
+import type { AuthorizationSettled, IdentifyUser } from './consent-callback.js'
+
+/** What an {@link OutboundCredentialProvider} takes. */
+export interface OutboundCredentialProviderOptions {
+  /** By the names that the code uses. A name ends the provider's redirect URI. */
+  readonly providers: Readonly<Record<string, Provider>>
+  /** Default: this process's memory under a random key. */
+  readonly vault?: TokenVault
+  /** Where {@link OutboundCredentialProvider.handleCallback} is served. The redirect URI of provider `x` is `<callbackUrl>/x`. */
+  readonly callbackUrl?: string
+  /** Who is in front of the browser at the callback. `'unsafe-single-user'`: one person on one machine, whoever it is. */
+  readonly identifyUser?: IdentifyUser
+  /** Told of every consent that ended, after it was written. What it throws is dropped. */
+  readonly onAuthorizationSettled?: (event: AuthorizationSettled) => unknown
+  /** Default `throw`. */
+  readonly onAuthorizationRequired?: OnAuthorizationRequired
+  /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost in `callbackUrl`. */
+  readonly allowInsecureLoopback?: boolean
+  readonly audit?: AuditSink
+  /** For tests. */
+  readonly clock?: Clock
+}
+
+/**
+ * Checks `callbackUrl` and gives it without a trailing slash.
+ *
+ * @throws `TypeError`
+ */
+export function checkCallbackUrl(options: OutboundCredentialProviderOptions): string | undefined {
+  const { callbackUrl, allowInsecureLoopback = false } = options
+  if (callbackUrl === undefined) return undefined
+  const url =
+    typeof callbackUrl === 'string' && URL.canParse(callbackUrl) ? new URL(callbackUrl) : undefined
+  const refusal = url ? refuseUrl(url, allowInsecureLoopback) : 'is no absolute URL.'
+  if (refusal) throw new TypeError(`callbackUrl ${printable(callbackUrl)} ${refusal}`)
+  if (
+    url!.search !== '' ||
+    url!.hash !== '' ||
+    callbackUrl.endsWith('?') ||
+    callbackUrl.endsWith('#')
+  ) {
+    throw new TypeError('callbackUrl must have no query and no fragment.')
+  }
+  return callbackUrl.replace(/\/$/, '')
+}
+
+/** @throws `TypeError` */
+export function checkIdentifyUser(value: IdentifyUser | undefined): IdentifyUser | undefined {
+  if (value !== undefined && typeof value !== 'function' && value !== 'unsafe-single-user') {
+    throw new TypeError('identifyUser must be a function, or "unsafe-single-user".')
+  }
+  return value
+}

@@ -1,0 +1,91 @@
+import type { Clock } from '../clock.js'
+import { printable } from '../errors/base.js'
+import { ConfigurationError } from '../errors/outbound.js'
+import { AuthorizationServer } from '../oauth/server.js'
+import type { ApiKeyProvider, OAuth2Provider, Provider } from '../providers/provider.js'
+
+/** An OAuth 2 provider and the server behind it. */
+export interface RegisteredOAuth2 {
+  readonly name: string
+  readonly provider: OAuth2Provider
+  readonly server: AuthorizationServer
+}
+
+/** The configured providers by name, in a Map: a provider may be called `constructor`. */
+export class ProviderRegistry {
+  readonly #providers: ReadonlyMap<string, Provider>
+  readonly #servers = new Map<string, AuthorizationServer>()
+
+  /** @throws `TypeError` A name cannot be part of a redirect URI, or a value was not made by a provider function. */
+  constructor(providers: Readonly<Record<string, Provider>>, clock: Clock) {
+    if (typeof providers !== 'object' || providers === null) {
+      throw new TypeError('providers must be an object such as { google: oauth2({ … }) }.')
+    }
+    this.#providers = new Map(Object.entries(providers))
+    for (const [name, provider] of this.#providers) {
+      if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+        throw new TypeError(
+          `providers: a name is 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-", since it ends the redirect URI; got ${printable(name)}.`,
+        )
+      }
+      if (provider?.kind !== 'oauth2' && provider?.kind !== 'api-key') {
+        throw new TypeError(`providers.${name} must be made by oauth2() or apiKey().`)
+      }
+      if (provider.kind !== 'oauth2') continue
+      const {
+        issuer,
+        endpoints,
+        clientId,
+        clientAuth,
+        clientSecret,
+        allowInsecureLoopback,
+        timeoutMs,
+        fetch,
+      } = provider
+      this.#servers.set(
+        name,
+        new AuthorizationServer({
+          name,
+          issuer,
+          endpoints,
+          clientId,
+          clientAuth,
+          clientSecret,
+          allowInsecureLoopback,
+          timeoutMs,
+          fetch,
+          clock,
+        }),
+      )
+    }
+  }
+
+  /** @throws {@link ConfigurationError} There is no provider of that name. */
+  get(name: string): Provider {
+    const provider = this.#providers.get(name)
+    if (provider) return provider
+    throw new ConfigurationError(
+      `No provider named "${printable(name, 64)}". Known: ${[...this.#providers.keys()].join(', ') || 'none'}. Add it to the option providers.`,
+    )
+  }
+
+  /** @throws {@link ConfigurationError} There is none of that name, or it is of another kind. */
+  oauth2(name: string): RegisteredOAuth2 {
+    const provider = this.get(name)
+    if (provider.kind !== 'oauth2') {
+      throw new ConfigurationError(
+        `Provider "${name}" holds an API key, not tokens. Use requireApiKey() or getApiKey().`,
+      )
+    }
+    return { name, provider, server: this.#servers.get(name)! }
+  }
+
+  /** @throws {@link ConfigurationError} There is none of that name, or it is of another kind. */
+  apiKey(name: string): ApiKeyProvider {
+    const provider = this.get(name)
+    if (provider.kind === 'api-key') return provider
+    throw new ConfigurationError(
+      `Provider "${name}" gives tokens, not an API key. Use requireToken() or getToken().`,
+    )
+  }
+}

@@ -1,0 +1,217 @@
+import { AccessToken } from '../access-token.js'
+import type { Audit } from '../audit.js'
+import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
+import { isDeputizeError, printable } from '../errors/base.js'
+import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
+import { NoUserError } from '../errors/workload.js'
+import { checkResource, checkScopes } from '../providers/options.js'
+import type { Flow } from '../providers/provider.js'
+import { type Acting, auditActing } from '../workload/acting.js'
+import type { ConnectionsIndex } from './connections.js'
+import type { ActingForUser, Consents } from './consents.js'
+import { grantKey, missingScopes } from './grant.js'
+import type { Obtained, RefreshEngine } from './refresh-engine.js'
+import type { RegisteredOAuth2 } from './registry.js'
+
+interface Parts {
+  readonly index: ConnectionsIndex
+  readonly engine: RefreshEngine
+  readonly consents: Consents
+  readonly audit: Audit
+  readonly onAuthorizationRequired: OnAuthorizationRequired
+}
+
+/** A request whose options are checked and whose defaults are filled in. */
+interface Checked extends TokenRequest {
+  readonly scopes: readonly string[]
+}
+
+/** Meets one request for a token: from the vault, from the server, or by asking the user. */
+export class TokenDesk {
+  readonly #parts: Parts
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** See `OutboundCredentialProvider.getToken()`; one audit event a decision. */
+  async get(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Promise<AccessToken> {
+    const scopes = checkScopes(request.scopes ?? [], 'scopes')
+    const resource = checkResource(request.resource, 'resource') ?? at.provider.resource
+    const flow = chooseFlow(acting, at, request)
+    try {
+      request.signal?.throwIfAborted()
+      return await this.#token(acting, at, { ...request, scopes, resource }, flow)
+    } catch (error) {
+      if (isDeputizeError(error)) {
+        const { code, reason = code } = error
+        const facts = { ...auditActing(acting), provider: at.name, flow, scopes }
+        this.#parts.audit.emit({ type: 'token_refused', code, reason, ...facts })
+      }
+      throw error
+    }
+  }
+
+  async #token(
+    acting: Acting,
+    at: RegisteredOAuth2,
+    request: Checked,
+    flow: Flow,
+  ): Promise<AccessToken> {
+    let asked = false
+    for (;;) {
+      if (flow === 'USER_FEDERATION') requireUser(acting, at.name)
+      const account =
+        flow === 'M2M' ? undefined : await this.#account(acting as ActingForUser, at, request)
+      const obtained = await this.#obtain(acting, at, request, flow, account)
+      if (obtained.how !== 'consent')
+        return this.#deliver(acting, at, flow, account, request, obtained)
+      if (asked) {
+        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: request.scopes })
+      }
+      const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
+        scopes: obtained.scopes,
+        account: request.account,
+        accountHint: account,
+        resource: request.resource,
+        returnUrl: request.returnUrl,
+      })
+      const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
+      if (mode === 'throw') throw challenge
+      if (typeof mode === 'function') await mode(challenge)
+      await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
+      asked = true
+    }
+  }
+
+  async #obtain(
+    acting: Acting,
+    at: RegisteredOAuth2,
+    request: Checked,
+    flow: Flow,
+    account: string | undefined,
+  ): Promise<Obtained> {
+    const obtained = abortable(
+      this.#parts.engine.obtain(
+        {
+          name: at.name,
+          row: grantKey(acting, flow, at.name, at.provider, account),
+          server: at.server,
+        },
+        {
+          flow,
+          scopes: request.scopes,
+          resource: request.resource,
+          defaultScopes: at.provider.scopes,
+          rejected: request.rejected?.value,
+        },
+      ),
+      request.signal,
+    )
+    const result = await obtained
+    if (result.how === 'consent' && result.lost !== undefined) {
+      this.#parts.audit.emit({
+        type: 'grant_lost',
+        reason: result.lost,
+        ...auditActing(acting),
+        provider: at.name,
+        flow,
+        ...(account === undefined ? {} : { account }),
+      })
+    }
+    return result
+  }
+
+  #deliver(
+    acting: Acting,
+    at: RegisteredOAuth2,
+    flow: Flow,
+    account: string | undefined,
+    request: Checked,
+    obtained: Exclude<Obtained, { how: 'consent' }>,
+  ): AccessToken {
+    const { token, grant } = obtained
+    const facts = {
+      ...auditActing(acting),
+      provider: at.name,
+      flow,
+      ...(account === undefined ? {} : { account }),
+      scopes: request.scopes,
+    }
+    if (obtained.how === 'refreshed') {
+      this.#parts.audit.emit({ type: 'token_refreshed', rotated: obtained.rotated, ...facts })
+    } else {
+      this.#parts.audit.emit({
+        type: obtained.how === 'issued' ? 'token_issued' : 'token_served',
+        ...facts,
+      })
+    }
+    return new AccessToken(token.value, {
+      tokenType: token.tokenType,
+      expiresAtMs: token.expiresAtMs,
+      scopes: token.scopes,
+      missingScopes: missingScopes(grant.requested, grant.scopes),
+      provider: at.name,
+      account,
+    })
+  }
+
+  /** The account that is meant; `undefined` when none is connected yet and none was named. */
+  async #account(
+    acting: ActingForUser,
+    at: RegisteredOAuth2,
+    request: TokenRequest,
+  ): Promise<string | undefined> {
+    if (request.account !== undefined) return request.account
+    const { accounts } = await this.#parts.index.read(acting)
+    const labels = accounts
+      .filter(
+        (one) =>
+          one.provider === at.name &&
+          one.issuer === at.provider.issuer &&
+          one.clientId === at.provider.clientId,
+      )
+      .map((one) => one.account)
+    if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
+    return labels[0]
+  }
+}
+
+function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
+  const flow = request.flow ?? at.provider.defaultFlow ?? (acting.user ? 'USER_FEDERATION' : 'M2M')
+  if (flow !== 'M2M' && flow !== 'USER_FEDERATION') {
+    throw new TypeError(`flow must be "M2M" or "USER_FEDERATION"; got ${printable(flow)}.`)
+  }
+  return flow
+}
+
+/** @throws {@link NoUserError} */
+export function requireUser(acting: Acting, provider: string): ActingForUser {
+  if (acting.user) return acting as ActingForUser
+  throw new NoUserError({ provider, flow: 'USER_FEDERATION' })
+}
+
+/** @throws `TypeError` */
+export function checkMode(mode: OnAuthorizationRequired): OnAuthorizationRequired {
+  if (mode !== 'throw' && mode !== 'wait' && typeof mode !== 'function') {
+    throw new TypeError(
+      `onAuthorizationRequired must be "throw", "wait" or a function; got ${printable(mode)}.`,
+    )
+  }
+  return mode
+}
+
+/** Ends one caller's waiting; the task, which others may share, goes on. */
+async function abortable<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return task
+  let abort!: () => void
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+  })
+  try {
+    return await Promise.race([task, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

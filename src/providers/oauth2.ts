@@ -1,0 +1,107 @@
+import { printable } from '../errors/base.js'
+import type { Fetch } from '../http.js'
+import { isReservedParameter } from '../oauth/authorization-code.js'
+import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
+import { checkOrigins, checkResource, checkScopes, checkServerUrl, checkText } from './options.js'
+import type { Flow, OAuth2Provider } from './provider.js'
+
+/** What {@link oauth2} takes. */
+export interface OAuth2Options {
+  /** The server's issuer identifier, exactly as its metadata spells it. Part of every stored grant's key. */
+  readonly issuer: string
+  /** Where to ask, for a server without metadata. Given: no discovery is made. */
+  readonly endpoints?: ServerEndpoints
+  readonly clientId: string
+  /** Absent for a public client. */
+  readonly clientSecret?: SecretInput
+  /** Default: `client_secret_basic` with a secret, `none` without. */
+  readonly clientAuth?: ClientAuthMethod
+  /** Scopes that every consent, and every token in the agent's own name, asks for besides those of the call. */
+  readonly scopes?: readonly string[]
+  /** Where the token may go: `authenticatedFetch()` sends it to these origins only. */
+  readonly origins?: readonly string[]
+  /** The default resource indicator (RFC 8707). */
+  readonly resource?: string
+  /** Default: `USER_FEDERATION` when acting for a user, `M2M` otherwise. */
+  readonly defaultFlow?: Flow
+  /** More parameters of the authorization request, such as `prompt` or `access_type`; none that the protocol sets. */
+  readonly authorizationParameters?: Readonly<Record<string, string>>
+  /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
+  readonly allowInsecureLoopback?: boolean
+  /** Milliseconds for one request to the server. Default 10,000; 100 to 60,000. */
+  readonly timeoutMs?: number
+  /** A `fetch` of your own, for a proxy or a private certificate authority. */
+  readonly fetch?: Fetch
+}
+
+/**
+ * A provider of OAuth 2 tokens, for the agent itself (`M2M`) and on behalf of users (`USER_FEDERATION`).
+ *
+ * @throws `TypeError` An option is wrong; it is named.
+ */
+export function oauth2(options: OAuth2Options): OAuth2Provider {
+  const insecure = options.allowInsecureLoopback ?? false
+  checkServerUrl(options.issuer, 'issuer', insecure)
+  if (options.endpoints) {
+    checkServerUrl(options.endpoints.token, 'endpoints.token', insecure)
+    if (options.endpoints.authorization !== undefined) {
+      checkServerUrl(options.endpoints.authorization, 'endpoints.authorization', insecure)
+    }
+  }
+  checkText(options.clientId, 'clientId')
+  const clientAuth =
+    options.clientAuth ?? (options.clientSecret === undefined ? 'none' : 'client_secret_basic')
+  if (!['client_secret_basic', 'client_secret_post', 'none'].includes(clientAuth)) {
+    throw new TypeError(
+      `clientAuth must be "client_secret_basic", "client_secret_post" or "none"; got ${printable(clientAuth)}.`,
+    )
+  }
+  if (clientAuth === 'none' && options.clientSecret !== undefined) {
+    throw new TypeError('clientAuth "none" takes no clientSecret; leave one of them out.')
+  }
+  if (clientAuth !== 'none') checkSecretInput(options.clientSecret, 'clientSecret')
+  const { defaultFlow, timeoutMs } = options
+  if (defaultFlow !== undefined && defaultFlow !== 'M2M' && defaultFlow !== 'USER_FEDERATION') {
+    throw new TypeError(
+      `defaultFlow must be "M2M" or "USER_FEDERATION"; got ${printable(defaultFlow)}.`,
+    )
+  }
+  if (timeoutMs !== undefined && !(timeoutMs >= 100 && timeoutMs <= 60_000)) {
+    throw new TypeError(`timeoutMs must be from 100 to 60000; got ${printable(timeoutMs)}.`)
+  }
+  return Object.freeze({
+    kind: 'oauth2',
+    issuer: options.issuer,
+    endpoints: options.endpoints && Object.freeze({ ...options.endpoints }),
+    clientId: options.clientId,
+    clientAuth,
+    clientSecret: options.clientSecret && hideSecret(options.clientSecret),
+    scopes: checkScopes(options.scopes ?? [], 'scopes'),
+    origins: checkOrigins(options.origins, insecure),
+    resource: checkResource(options.resource, 'resource'),
+    defaultFlow,
+    authorizationParameters: checkParameters(options.authorizationParameters),
+    allowInsecureLoopback: insecure,
+    timeoutMs,
+    fetch: options.fetch,
+  })
+}
+
+function checkParameters(
+  parameters: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const out: Record<string, string> = Object.create(null)
+  for (const [name, value] of Object.entries(parameters ?? {})) {
+    if (isReservedParameter(name)) {
+      throw new TypeError(
+        `authorizationParameters may not set ${printable(name)}: the protocol sets it. Use the option of that meaning, if there is one.`,
+      )
+    }
+    if (typeof value !== 'string') {
+      throw new TypeError(`authorizationParameters.${printable(name)} must be a string.`)
+    }
+    out[name] = value
+  }
+  return Object.freeze(out)
+}

@@ -1,0 +1,93 @@
+import { isWellFormed } from '../bytes.js'
+import { printable } from '../errors/base.js'
+import { isLoopback, refuseUrl } from '../http.js'
+
+/**
+ * Checks an option that is an address of a server.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkServerUrl(
+  value: unknown,
+  option: string,
+  allowInsecureLoopback: boolean,
+): void {
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
+  if (!url) throw new TypeError(`${option} must be an absolute URL; got ${printable(value)}.`)
+  const refusal = refuseUrl(url, allowInsecureLoopback)
+  if (refusal) throw new TypeError(`${option} ${printable(value)} ${refusal}`)
+  if (url.hash !== '') throw new TypeError(`${option} must have no fragment.`)
+}
+
+/**
+ * Checks the option `origins` and gives it normalised.
+ *
+ * @throws `TypeError`
+ */
+export function checkOrigins(
+  origins: readonly string[] | undefined,
+  allowInsecureLoopback: boolean,
+): readonly string[] {
+  return Object.freeze(
+    (origins ?? []).map((origin) => {
+      const url = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin) : undefined
+      if (!url || url.href !== `${url.origin}/` || origin.includes('*')) {
+        throw new TypeError(
+          `origins takes origins such as "https://api.example.com", without path or wildcard; got ${printable(origin)}.`,
+        )
+      }
+      const insecure = url.protocol === 'http:' && allowInsecureLoopback && isLoopback(url.hostname)
+      if (url.protocol !== 'https:' && !insecure) {
+        throw new TypeError(
+          `origins takes https origins only; got ${printable(origin)}. For tests on this machine set allowInsecureLoopback: true.`,
+        )
+      }
+      return url.origin
+    }),
+  )
+}
+
+/**
+ * Checks scopes: RFC 6749 §3.3 tokens, so that none hides a second one.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkScopes(scopes: readonly string[], option: string): readonly string[] {
+  if (!Array.isArray(scopes)) throw new TypeError(`${option} must be an array of strings.`)
+  for (const scope of scopes) {
+    if (typeof scope !== 'string' || !/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/.test(scope)) {
+      throw new TypeError(
+        `${option} takes one scope an entry (RFC 6749 §3.3: visible ASCII without quotes and backslashes); got ${printable(scope)}.`,
+      )
+    }
+  }
+  return Object.freeze([...new Set(scopes)])
+}
+
+/**
+ * Checks a resource indicator (RFC 8707 §2): an absolute URI without fragment.
+ *
+ * @throws `TypeError`
+ */
+export function checkResource(resource: string | undefined, option: string): string | undefined {
+  if (resource === undefined) return undefined
+  if (typeof resource !== 'string' || !URL.canParse(resource) || resource.includes('#')) {
+    throw new TypeError(
+      `${option} must be an absolute URI without fragment; got ${printable(resource)}.`,
+    )
+  }
+  return resource
+}
+
+/**
+ * Checks a non-empty, well-formed string option.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkText(value: unknown, option: string, max = 2048): asserts value is string {
+  if (typeof value !== 'string' || value === '' || value.length > max || !isWellFormed(value)) {
+    throw new TypeError(
+      `${option} must be a non-empty string of at most ${max} characters; got ${value === '' ? 'an empty one' : typeof value}.`,
+    )
+  }
+}

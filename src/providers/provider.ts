@@ -1,0 +1,36 @@
+import type { Fetch } from '../http.js'
+import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+import type { SecretInput } from '../secret.js'
+
+/** How a credential is had; the field's names. `M2M` never uses the user. */
+export type Flow = 'M2M' | 'USER_FEDERATION'
+
+/** A server that issues OAuth 2 tokens, and where they may go. Made by {@link oauth2}. */
+export interface OAuth2Provider {
+  readonly kind: 'oauth2'
+  readonly issuer: string
+  readonly endpoints?: ServerEndpoints | undefined
+  readonly clientId: string
+  readonly clientAuth: ClientAuthMethod
+  readonly clientSecret?: SecretInput | undefined
+  readonly scopes: readonly string[]
+  readonly origins: readonly string[]
+  readonly resource?: string | undefined
+  readonly defaultFlow?: Flow | undefined
+  readonly authorizationParameters: Readonly<Record<string, string>>
+  readonly allowInsecureLoopback: boolean
+  readonly timeoutMs?: number | undefined
+  readonly fetch?: Fetch | undefined
+}
+
+/** A fixed key for one service. Made by {@link apiKey}. */
+export interface ApiKeyProvider {
+  readonly kind: 'api-key'
+  readonly key: SecretInput
+  readonly header: string
+  readonly origins: readonly string[]
+  readonly allowInsecureLoopback: boolean
+}
+
+/** Where one kind of credential comes from. */
+export type Provider = OAuth2Provider | ApiKeyProvider

@@ -1,0 +1,2 @@
+export { type RequireApiKey, type RequireApiKeyOptions, requireApiKey } from './require-api-key.js'
+export { type RequireToken, type RequireTokenOptions, requireToken } from './require-token.js'

@@ -1,0 +1,150 @@
+import { isWellFormed, textOf, utf8 } from '../bytes.js'
+import { isDeputizeError } from '../errors/base.js'
+import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
+import { Envelope } from './envelope.js'
+import { type KeyRing, randomKeys } from './key-ring.js'
+import { memoryStore } from './memory-store.js'
+import { type RowKey, rowAddress } from './row-key.js'
+import type { VaultRow, VaultStore } from './store.js'
+
+/** What {@link tokenVault} takes. */
+export interface TokenVaultOptions {
+  /** Tells vaults apart that share a store; bound into every row. Default `default`. */
+  readonly name?: string
+  /** Where sealed rows live. Default: this process's memory. */
+  readonly store?: VaultStore
+  /** The keys. Default, with the memory store only: one random key that dies with the process. */
+  readonly keys?: KeyRing
+}
+
+/** A value as read, with the version that a later write must name. */
+export interface Held<T> {
+  readonly value: T
+  readonly version: number
+}
+
+const STORE_DEADLINE_MS = 10_000
+
+/** Keeps credentials encrypted at rest. Made by {@link tokenVault}; the library reads and writes it, applications do not. */
+export class TokenVault {
+  readonly name: string
+  readonly #store: VaultStore
+  readonly #envelope: Envelope
+
+  constructor(options: {
+    readonly name: string
+    readonly store: VaultStore
+    readonly keys: KeyRing
+  }) {
+    this.name = options.name
+    this.#store = options.store
+    this.#envelope = new Envelope(options.keys)
+  }
+
+  /**
+   * @throws {@link VaultUnavailableError} The store failed. Never taken for a miss.
+   * @throws {@link VaultCorruptError} {@link KeyUnavailableError} The row does not open.
+   */
+  async read<T>(key: RowKey): Promise<Held<T> | undefined> {
+    const { id, bound } = await rowAddress(this.name, key)
+    const row = await this.#ask('get', () => this.#store.get(id))
+    if (row === undefined || row === null) return undefined
+    checkRow(row)
+    const text = textOf(await this.#envelope.open(row.sealed, bound, row.version))
+    try {
+      return { value: JSON.parse(text ?? '') as T, version: row.version }
+    } catch {
+      // V8's message would quote what was decrypted: nothing of it is kept.
+      throw new VaultCorruptError({ reason: 'it opens to something that is not JSON' })
+    }
+  }
+
+  /**
+   * Writes `value` over the version `replaces` (0: where there is no row).
+   *
+   * @returns The new version, or `undefined` when another writer was first: read again, theirs is the newer value.
+   * @throws {@link VaultUnavailableError} The store failed; the row is what it was, or what was to be written.
+   */
+  async write(
+    key: RowKey,
+    value: unknown,
+    options: { readonly replaces: number; readonly keepUntilMs?: number | undefined },
+  ): Promise<number | undefined> {
+    const { id, bound } = await rowAddress(this.name, key)
+    const version = options.replaces + 1
+    const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), bound, version)
+    const row: VaultRow = {
+      sealed,
+      version,
+      ...(options.keepUntilMs === undefined ? {} : { keepUntilMs: options.keepUntilMs }),
+    }
+    const wrote = await this.#ask('put', () =>
+      this.#store.put(id, row, { replaces: options.replaces }),
+    )
+    return wrote ? version : undefined
+  }
+
+  /** A store's failure or silence becomes a {@link VaultUnavailableError}. */
+  async #ask<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () =>
+          reject(
+            new VaultUnavailableError({
+              operation,
+              reason: `no answer in ${STORE_DEADLINE_MS} ms`,
+            }),
+          ),
+        STORE_DEADLINE_MS,
+      )
+    })
+    try {
+      return await Promise.race([run(), deadline])
+    } catch (cause) {
+      if (isDeputizeError(cause)) throw cause
+      throw new VaultUnavailableError({ operation, reason: 'the store rejected', cause })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function checkRow(row: VaultRow): void {
+  if (
+    !(row.sealed instanceof Uint8Array) ||
+    !Number.isSafeInteger(row.version) ||
+    row.version < 1
+  ) {
+    throw new VaultCorruptError({ reason: 'the store returned something that is no row' })
+  }
+}
+
+/**
+ * A vault: AES-256-GCM above whatever store there is, so that the store sees ciphertext only.
+ *
+ * @throws `TypeError` An option is wrong, or a store that outlives the process has no keys that do.
+ */
+export function tokenVault(options: TokenVaultOptions = {}): TokenVault {
+  const { name = 'default', store, keys } = options
+  if (typeof name !== 'string' || name === '' || name.length > 255 || !isWellFormed(name)) {
+    throw new TypeError('name must be a non-empty string of at most 255 characters.')
+  }
+  if (store !== undefined && keys === undefined) {
+    throw new TypeError(
+      'keys is required with a store: rows outlive this process and so must their key. Pass keys: localKeys(secret).',
+    )
+  }
+  for (const method of ['get', 'put', 'delete', 'scan'] as const) {
+    if (store !== undefined && typeof store[method] !== 'function') {
+      throw new TypeError(`store must have the method ${method}() of VaultStore.`)
+    }
+  }
+  if (
+    keys !== undefined &&
+    (typeof keys.newest !== 'function' || typeof keys.find !== 'function')
+  ) {
+    throw new TypeError('keys must be a key ring, such as localKeys(secret).')
+  }
+  return new TokenVault({ name, store: store ?? memoryStore(), keys: keys ?? randomKeys() })
+}

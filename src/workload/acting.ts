@@ -1,0 +1,103 @@
+import type { AccessToken } from '../access-token.js'
+import type { AuditActing } from '../audit.js'
+import type { Actor, UserRef } from '../principal.js'
+
+/** Who acts: name, and issuer where it has one. */
+export interface WorkloadRef {
+  readonly issuer?: string
+  readonly name: string
+}
+
+/**
+ * The authority that everything outbound asks for: who acts, and for whom. Made by a `WorkloadIdentity` only; it says
+ * nothing that a model could have said.
+ */
+export interface Acting {
+  readonly workload: WorkloadRef
+  /** For whom; absent when the agent acts for itself, or for a client that has no user. */
+  readonly user?: UserRef
+  /** `verified`: by a token that a verifier accepted. `asserted`: the application said so. */
+  readonly userKnown?: 'verified' | 'asserted'
+  /** Who stands between the user and us (RFC 8693 `act`). */
+  readonly actor?: Actor
+  /**
+   * A signed token that says "this agent, for this user", good for 15 minutes. For services that trust the agent's
+   * issuer; never for a third party's API.
+   *
+   * @throws {@link ConfigurationError} The `WorkloadIdentity` has no `issuer`.
+   */
+  workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken>
+}
+
+const brand = Symbol.for('deputize.acting')
+const returnUrls = Symbol.for('deputize.acting.returnUrls')
+
+interface ActingFacts {
+  readonly workload: WorkloadRef
+  readonly user?: UserRef | undefined
+  readonly userKnown?: 'verified' | 'asserted' | undefined
+  readonly actor?: Actor | undefined
+  readonly allowedReturnUrls: readonly string[]
+  readonly mint: (acting: Acting, audience: string) => Promise<AccessToken>
+}
+
+class ActingAuthority {
+  readonly #facts: ActingFacts
+
+  constructor(facts: ActingFacts) {
+    this.#facts = facts
+    const { workload, user, userKnown, actor } = facts
+    Object.assign(this, {
+      workload: Object.freeze({ ...workload }),
+      ...(user ? { user: Object.freeze({ issuer: user.issuer, subject: user.subject }) } : {}),
+      ...(userKnown ? { userKnown } : {}),
+      ...(actor ? { actor } : {}),
+    })
+    Object.freeze(this)
+  }
+
+  get [brand](): true {
+    void this.#facts // an object that merely inherits from the prototype has no such field: it throws here
+    return true
+  }
+
+  get [returnUrls](): readonly string[] {
+    return this.#facts.allowedReturnUrls
+  }
+
+  workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken> {
+    return this.#facts.mint(this as unknown as Acting, request.audience)
+  }
+}
+
+/** Makes an {@link Acting}. Only a `WorkloadIdentity` calls this. */
+export function makeActing(facts: ActingFacts): Acting {
+  return new ActingAuthority(facts) as unknown as Acting
+}
+
+/** Whether `value` was made by a `WorkloadIdentity`: no literal, no spread copy and no parsed JSON passes. */
+export function isActing(value: unknown): value is Acting {
+  if (typeof value !== 'object' || value === null || Object.hasOwn(value, brand)) return false
+  try {
+    return (value as { [brand]?: unknown })[brand] === true
+  } catch {
+    return false
+  }
+}
+
+/** Where the workload may send a user after a consent. */
+export function allowedReturnUrls(acting: Acting): readonly string[] {
+  return (acting as { [returnUrls]?: readonly string[] })[returnUrls] ?? []
+}
+
+/** The part of an audit event that says who acts. */
+export function auditActing(acting: Acting): AuditActing {
+  const { workload, user, userKnown, actor } = acting
+  return {
+    workload: workload.name,
+    ...(workload.issuer === undefined ? {} : { workloadIssuer: workload.issuer }),
+    ...(user ? { user } : {}),
+    ...(userKnown ? { userKnown } : {}),
+    ...(actor ? { actor } : {}),
+  }
+}

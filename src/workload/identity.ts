@@ -1,0 +1,204 @@
+import { AccessToken } from '../access-token.js'
+import { Audit, type AuditSink } from '../audit.js'
+import { isWellFormed } from '../bytes.js'
+import { type Clock, systemClock } from '../clock.js'
+import { printable } from '../errors/base.js'
+import { ConfigurationError } from '../errors/outbound.js'
+import { refuseUrl } from '../http.js'
+import type { SigningKey } from '../jwt/sign.js'
+import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
+import { type Acting, auditActing, makeActing, type WorkloadRef } from './acting.js'
+import { publish } from './publication.js'
+import { type SigningKeys, signingKeys } from './signing-keys.js'
+import {
+  mintWorkloadToken,
+  verifyWorkloadToken,
+  WORKLOAD_TOKEN_LIFETIME_MS,
+  type WorkloadAccess,
+} from './workload-token.js'
+
+/** What a {@link WorkloadIdentity} takes. */
+export interface WorkloadIdentityOptions {
+  /** 3 to 255 of `A-Z a-z 0-9 _ . -`. */
+  readonly name: string
+  /** Where keys and metadata are published (serve {@link WorkloadIdentity.handler} there); needed to mint a token. */
+  readonly issuer?: string
+  /** Default: one ES256 key generated at first use, which dies with the process. */
+  readonly keys?: SigningKeys
+  /** Where a user may be sent after a consent; compared exactly. */
+  readonly allowedReturnUrls?: readonly string[]
+  /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
+  readonly allowInsecureLoopback?: boolean
+  readonly audit?: AuditSink
+  /** For tests. */
+  readonly clock?: Clock
+}
+
+/** The identity of one agent. It says for whom the agent acts, mints tokens that say so, and publishes its keys. */
+export class WorkloadIdentity {
+  readonly name: string
+  readonly issuer?: string
+  readonly #keys: SigningKeys
+  readonly #returnUrls: readonly string[]
+  readonly #audit: Audit
+  readonly #clock: Clock
+
+  /** @throws `TypeError` An option is wrong; it is named. */
+  constructor(options: WorkloadIdentityOptions) {
+    const { name, issuer, allowedReturnUrls = [], allowInsecureLoopback = false } = options
+    if (typeof name !== 'string' || !/^[A-Za-z0-9_.-]{3,255}$/.test(name)) {
+      throw new TypeError(
+        `name must be 3 to 255 characters of A-Z, a-z, 0-9, "_", "." and "-"; got ${printable(name)}.`,
+      )
+    }
+    this.name = name
+    if (issuer !== undefined) {
+      checkUrl(issuer, 'issuer', allowInsecureLoopback)
+      if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment.')
+      this.issuer = issuer
+    }
+    for (const url of allowedReturnUrls) checkUrl(url, 'allowedReturnUrls', allowInsecureLoopback)
+    this.#returnUrls = Object.freeze([...allowedReturnUrls])
+    this.#keys = options.keys ?? signingKeys()
+    this.#clock = options.clock ?? systemClock
+    this.#audit = new Audit(options.audit, this.#clock)
+  }
+
+  /** Serves `/.well-known/openid-configuration` and `/.well-known/jwks.json` below the issuer; 404 for all else. */
+  readonly handler = async (request: Request): Promise<Response> => {
+    if (this.issuer === undefined) return new Response('Not found', { status: 404 })
+    return publish(request, this.issuer, async () => (await this.#load()).map((key) => key.public))
+  }
+
+  /**
+   * Acts for the user behind a verified call, or for nobody when the caller is a client of its own.
+   *
+   * @throws `TypeError` `principal` was not made by an `InboundVerifier`.
+   */
+  actFor(principal: Principal): Acting {
+    if (!isPrincipal(principal)) {
+      throw new TypeError(
+        'actFor() takes a Principal as an InboundVerifier returned it; a copy or a literal is refused. For a user whom your own code authenticated there is unverifiedUser().',
+      )
+    }
+    return this.#act({ user: principal.user, userKnown: 'verified', actor: principal.actor })
+  }
+
+  /**
+   * Verifies a user's token and acts for that user.
+   *
+   * @throws {@link InboundAuthError} The verifier refuses the token.
+   */
+  async actForToken(token: string, verifier: TokenVerifier): Promise<Acting> {
+    return this.actFor(await verifier.verifyToken(token))
+  }
+
+  /**
+   * Acts for a user whom your own code authenticated: a queue worker, a command line. Audit events say `asserted`.
+   * Never pass anything that a model or a request said.
+   *
+   * @throws `TypeError` Issuer or subject is not a non-empty string.
+   */
+  unverifiedUser(user: UserRef): Acting {
+    for (const field of ['issuer', 'subject'] as const) {
+      const value: unknown = user?.[field]
+      if (
+        typeof value !== 'string' ||
+        value.trim() === '' ||
+        value.length > 2048 ||
+        !isWellFormed(value)
+      ) {
+        throw new TypeError(
+          `unverifiedUser() takes { issuer, subject }; ${field} must be a non-empty string of at most 2048 characters.`,
+        )
+      }
+    }
+    return this.#act({ user, userKnown: 'asserted' })
+  }
+
+  /** Acts in the agent's own name. */
+  actAsSelf(): Acting {
+    return this.#act({})
+  }
+
+  /**
+   * Verifies a workload access token that this workload minted.
+   *
+   * @param options.audience What the token must be for.
+   * @throws {@link InboundAuthError} It is not one, is for another audience, or is expired.
+   */
+  async verifyWorkloadAccessToken(
+    token: string,
+    options: { readonly audience: string },
+  ): Promise<WorkloadAccess> {
+    const issuer = this.#needIssuer()
+    return verifyWorkloadToken(token, {
+      issuer,
+      name: this.name,
+      audience: options.audience,
+      keys: (await this.#load()).map((key) => key.public),
+      nowMs: this.#clock(),
+    })
+  }
+
+  #act(facts: Pick<Parameters<typeof makeActing>[0], 'user' | 'userKnown' | 'actor'>): Acting {
+    const acting = makeActing({
+      workload: this.#ref(),
+      user: facts.user,
+      userKnown: facts.user ? facts.userKnown : undefined,
+      actor: facts.actor,
+      allowedReturnUrls: this.#returnUrls,
+      mint: (who, audience) => this.#mint(who, audience),
+    })
+    this.#audit.emit({ type: 'acting_started', ...auditActing(acting) })
+    return acting
+  }
+
+  async #mint(acting: Acting, audience: string): Promise<AccessToken> {
+    const issuer = this.#needIssuer()
+    if (typeof audience !== 'string' || audience === '') {
+      throw new TypeError(
+        'workloadAccessToken() needs an audience: the service that is to accept it.',
+      )
+    }
+    const nowMs = this.#clock()
+    const [key] = await this.#load()
+    const token = await mintWorkloadToken({ issuer, acting, audience, key: key!, nowMs })
+    this.#audit.emit({ type: 'workload_token_issued', audience, ...auditActing(acting) })
+    return new AccessToken(token, {
+      tokenType: 'Bearer',
+      expiresAtMs: nowMs + WORKLOAD_TOKEN_LIFETIME_MS,
+      scopes: [],
+      missingScopes: [],
+      provider: this.name,
+    })
+  }
+
+  #ref(): WorkloadRef {
+    return this.issuer === undefined
+      ? { name: this.name }
+      : { issuer: this.issuer, name: this.name }
+  }
+
+  #load(): Promise<readonly SigningKey[]> {
+    return this.#keys.load(this.#ref())
+  }
+
+  #needIssuer(): string {
+    if (this.issuer !== undefined) return this.issuer
+    throw new ConfigurationError(
+      `WorkloadIdentity "${this.name}" has no issuer, so nobody could verify its tokens. Set the option issuer and serve agent.handler there.`,
+    )
+  }
+}
+
+function checkUrl(value: unknown, option: string, allowInsecureLoopback: boolean): void {
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
+  const refusal = url ? refuseUrl(url, allowInsecureLoopback) : 'is no absolute URL.'
+  const odd = typeof value === 'string' && /[\\#\s]/.test(value)
+  if (refusal || odd) {
+    throw new TypeError(
+      `${option}: ${printable(value)} ${refusal ?? 'has a fragment, a backslash or white space.'}`,
+    )
+  }
+}

@@ -1,0 +1,5 @@
+export type { PrivateJwk } from '../jwt/sign.js'
+export type { Acting, WorkloadRef } from './acting.js'
+export { WorkloadIdentity, type WorkloadIdentityOptions } from './identity.js'
+export { type SigningKeys, type SigningKeysOptions, signingKeys } from './signing-keys.js'
+export type { WorkloadAccess } from './workload-token.js'

@@ -1,0 +1,63 @@
+import { VaultUnavailableError } from '../errors/vault.js'
+import {
+  generateSigningJwk,
+  importSigningKey,
+  type PrivateJwk,
+  type SigningKey,
+} from '../jwt/sign.js'
+import type { TokenVault } from '../vault/token-vault.js'
+import type { WorkloadRef } from './acting.js'
+
+/** Where a workload's signing keys come from. Made by {@link signingKeys}. */
+export interface SigningKeys {
+  /** The keys, the one that signs first; all are published. */
+  load(workload: WorkloadRef): Promise<readonly [SigningKey, ...SigningKey[]]>
+}
+
+/** What {@link signingKeys} takes: one of the two, or nothing. */
+export interface SigningKeysOptions {
+  /** Keys of your own, private P-256 JWKs: the first signs, all are published. Rotate by putting a new one in front. */
+  readonly keys?: readonly PrivateJwk[]
+  /** Keeps a generated key there, sealed, so that every process of the agent signs with the same one. */
+  readonly vault?: TokenVault
+}
+
+/**
+ * ES256 signing keys: yours, or one generated at first use and kept in the vault, or in memory until the process ends.
+ *
+ * @throws `TypeError` Both options are given, or `keys` is empty.
+ */
+export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
+  const { keys, vault } = options
+  if (keys && vault) throw new TypeError('signingKeys takes keys or vault, not both.')
+  if (keys?.length === 0) throw new TypeError('keys must hold at least one private JWK.')
+  let loaded: Promise<readonly [SigningKey, ...SigningKey[]]> | undefined
+  return {
+    load(workload) {
+      loaded ??= (async () => {
+        const jwks = keys ?? [vault ? await keptKey(vault, workload) : await generateSigningJwk()]
+        const [first, ...rest] = await Promise.all(jwks.map(importSigningKey))
+        return [first!, ...rest] as const
+      })()
+      loaded.catch(() => {
+        loaded = undefined // a store that was down may be up again
+      })
+      return loaded
+    },
+  }
+}
+
+/** The key in the vault; the first process to ask makes it, and all others take that one. */
+async function keptKey(vault: TokenVault, workload: WorkloadRef): Promise<PrivateJwk> {
+  const row = { kind: 'signing-keys', owner: [workload.issuer, workload.name] } as const
+  const held = await vault.read<PrivateJwk>(row)
+  if (held) return held.value
+  const made = await generateSigningJwk()
+  if ((await vault.write(row, made, { replaces: 0 })) !== undefined) return made
+  const theirs = await vault.read<PrivateJwk>(row)
+  if (theirs) return theirs.value
+  throw new VaultUnavailableError({
+    operation: 'put',
+    reason: 'a row was neither written nor there',
+  })
+}
