@@ -95,7 +95,7 @@ export function describeVaultStore(
       const id = newId()
       await store.put(id, { ...row(1), keepUntilMs: Date.now() + 250 })
       assert.equal(await store.put(id, row(2), { replaces: 1 }), true)
-      await new Promise((resolve) => setTimeout(resolve, 400))
+      await later(400)
       await expectRow(store, id, row(2))
     })
 
@@ -104,6 +104,7 @@ export function describeVaultStore(
       async (store) => {
         const id = newId()
         await store.put(id, { ...row(1), keepUntilMs: Date.now() - 60_000 })
+        await later(50)
         const gone = (await store.get(id)) === undefined
         assert.equal(await store.put(id, row(5), { replaces: 0 }), gone)
         if (gone) await expectRow(store, id, row(5))
@@ -271,6 +272,10 @@ async function expectRow(store: VaultStore, id: string, expected: VaultRow): Pro
 
 function row(version: number, text = 'sealed'): VaultRow {
   return { sealed: new Uint8Array(new TextEncoder().encode(text)), version }
+}
+
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 function newId(): string {
