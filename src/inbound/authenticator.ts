@@ -1,0 +1,70 @@
+import type { Clock } from '../clock.js'
+import type { InboundAuthError } from '../errors/inbound.js'
+import type { ParsedJws } from '../jwt/strict-parse.js'
+import type { Principal } from '../principal.js'
+
+/** Header fields as they came, in order. */
+export type RawHeaders = readonly (readonly [name: string, value: string])[]
+
+/** The body of a {@link RawRequest}: bytes, a stream of them, or a function that gives either. */
+export type RawBody =
+  | Uint8Array
+  | AsyncIterable<Uint8Array>
+  | (() => Uint8Array | AsyncIterable<Uint8Array> | Promise<Uint8Array>)
+
+/** A request as it stood on the wire, for servers that have it. A Web `Request` serves where bearer tokens are enough. */
+export interface RawRequest {
+  readonly method: string
+  /** The request target ([RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), such as `/a%20b?x=1`. */
+  readonly target: string
+  /** The host among them. */
+  readonly headers: RawHeaders
+  readonly body?: RawBody | undefined
+}
+
+/** What an authenticator sees of a request. */
+export interface InboundRequest {
+  /** Whether method, target and headers are untouched: `false` for a Web `Request`, which merges and normalises. */
+  readonly raw: boolean
+  readonly method: string
+  readonly target: string
+  readonly headers: RawHeaders
+  /** Gives the body without taking it from the application; `undefined` when there is none. */
+  readonly body?: RawBody | undefined
+  /** The one `Authorization` header: its scheme in lower case, and what follows it. */
+  readonly authorization?: { readonly scheme: string; readonly credentials: string } | undefined
+  /** The bearer token ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)). */
+  readonly bearerToken?: string | undefined
+  /** The bearer token as a JWS, or why it is none; parsed once for all authenticators. */
+  readonly bearerJws: () => ParsedJws | InboundAuthError | undefined
+}
+
+/** What a verifier hands to its authenticators. */
+export interface AuthenticatorContext {
+  /** Milliseconds since the epoch. */
+  readonly clock: Clock
+}
+
+/** What an authenticator makes of a request at first sight, without I/O. */
+export type Recognition =
+  /** No credential of this kind. */
+  | { readonly kind: 'absent' }
+  /** A credential of this kind that is not for this authenticator, and why. */
+  | { readonly kind: 'foreign'; readonly error: InboundAuthError }
+  /** A credential for this authenticator; `authenticate` judges it. */
+  | {
+      readonly kind: 'mine'
+      /** The configured issuer that it names. */
+      readonly issuer?: string
+      /** @throws `InboundAuthError` */
+      readonly authenticate: (context: AuthenticatorContext) => Promise<Principal>
+    }
+
+/** One way to tell who calls. A plain object; several of one kind may stand side by side. */
+export interface Authenticator {
+  /** The method, as in `Principal.method`. */
+  readonly name: Principal['method']
+  /** The issuers it stands for. No two authenticators of a verifier share one. */
+  readonly issuers?: readonly string[]
+  recognise(request: InboundRequest): Recognition
+}

@@ -1,0 +1,15 @@
+export type { JwsAlgorithm } from '../jwt/algorithm.js'
+export type { JsonWebKeySet } from '../jwt/key-list.js'
+export type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  RawBody,
+  RawHeaders,
+  RawRequest,
+  Recognition,
+} from './authenticator.js'
+export type { ClaimRule } from './claim-rules.js'
+export { jwtBearer } from './jwt-bearer.js'
+export type { JwtBearerOptions } from './jwt-bearer-options.js'
+export { InboundVerifier, type InboundVerifierOptions } from './verifier.js'

@@ -1,0 +1,40 @@
+/**
+ * The signature algorithms that a verifier can allow ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1),
+ * [RFC 8037 §3.1](https://www.rfc-editor.org/rfc/rfc8037#section-3.1)). `none` and HMAC are not among them: a key that
+ * everybody can read must never serve as a shared secret.
+ */
+export const jwsAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const
+
+export type JwsAlgorithm = (typeof jwsAlgorithms)[number]
+
+/** Whether `alg` is one of {@link jwsAlgorithms}, letter by letter. */
+export function isJwsAlgorithm(alg: unknown): alg is JwsAlgorithm {
+  return (jwsAlgorithms as readonly unknown[]).includes(alg)
+}
+
+/** The one kind of key that an algorithm goes with; an RSA key has no curve. */
+export function keyKindOf(alg: JwsAlgorithm): { readonly kty: string; readonly crv?: string } {
+  switch (alg) {
+    case 'ES256':
+      return { kty: 'EC', crv: 'P-256' }
+    case 'ES384':
+      return { kty: 'EC', crv: 'P-384' }
+    case 'ES512':
+      return { kty: 'EC', crv: 'P-521' }
+    case 'EdDSA':
+      return { kty: 'OKP', crv: 'Ed25519' }
+    default:
+      return { kty: 'RSA' }
+  }
+}

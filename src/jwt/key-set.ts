@@ -1,0 +1,117 @@
+import { type Clock, DAY_MS, SECOND_MS } from '../clock.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import { SingleFlight } from '../single-flight.js'
+import { discover, type IssuerMetadata } from './discovery.js'
+import {
+  type DocumentOptions,
+  documentReader,
+  type ReadDocument,
+  unavailable,
+} from './key-document.js'
+import { KeyList, type KeyLookup, type WantedKey } from './key-list.js'
+import type { PublicKey } from './public-key.js'
+
+/** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
+export const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
+/** After a fetch that failed, the next one waits for this long; callers get what is held, or an error, at once. */
+export const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
+/** Keys serve for this long after the last good fetch while the issuer cannot be reached. */
+export const MAX_STALE_MS = DAY_MS
+
+/** Where an issuer publishes its keys. */
+export type KeySource =
+  | { readonly jwksUri: string }
+  | { readonly discoveryUrls: readonly string[]; readonly issuers: readonly string[] }
+
+interface Held {
+  readonly list: KeyList
+  readonly fetchedAtMs: number
+  readonly freshMs: number
+}
+
+interface Discovered extends IssuerMetadata {
+  readonly readAtMs: number
+}
+
+/**
+ * The published keys of one issuer, fetched when first needed and kept for as long as the issuer says (60 seconds to
+ * 24 hours). Many callers share one fetch; a token with an unknown key delays nobody but itself; an outage of the
+ * issuer is bridged for {@link MAX_STALE_MS}.
+ */
+export class KeySet implements KeyLookup {
+  readonly #source: KeySource
+  readonly #read: ReadDocument
+  readonly #flight = new SingleFlight<void>()
+  #discovered: Discovered | undefined
+  #held: Held | undefined
+  #attemptedAtMs: number | undefined
+  #failure: InboundAuthError | undefined
+
+  constructor(source: KeySource, options: DocumentOptions = {}) {
+    this.#source = source
+    this.#read = documentReader(options)
+  }
+
+  /** The issuer as its metadata spells it, once {@link find} has given a key; `undefined` without discovery. */
+  get issuer(): string | undefined {
+    return this.#discovered?.issuer
+  }
+
+  async find(wanted: WantedKey, clock: Clock): Promise<PublicKey> {
+    if (!isWithin(this.#held?.fetchedAtMs, this.#held?.freshMs ?? 0, clock())) {
+      await this.#refresh(clock, FAILED_FETCH_COOL_DOWN_MS)
+    }
+    const held = this.#held
+    if (!held || !isWithin(held.fetchedAtMs, MAX_STALE_MS, clock())) {
+      throw unavailable(this.#failure?.reason ?? 'the keys are too old', this.#failure?.cause)
+    }
+    const key = held.list.select(wanted)
+    if (key) return key
+    await this.#refresh(clock, UNKNOWN_KEY_COOL_DOWN_MS)
+    const added = this.#held?.list.select(wanted)
+    if (added) return added
+    // While the issuer cannot be reached, nobody knows whether the key is a new one.
+    if (this.#failure) throw unavailable('the key is unknown, and the keys cannot be fetched again')
+    throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'no key fits the token' })
+  }
+
+  /** Fetches the keys, unless the last attempt ended less than `coolDownMs` ago. Joins a fetch that runs. */
+  async #refresh(clock: Clock, coolDownMs: number): Promise<void> {
+    if (this.#flight.size === 0 && isWithin(this.#attemptedAtMs, coolDownMs, clock())) return
+    await this.#flight.run('keys', () => this.#fetch(clock))
+  }
+
+  async #fetch(clock: Clock): Promise<void> {
+    try {
+      const document = await this.#read(await this.#jwksUri(clock))
+      if (typeof document === 'number') throw unavailable(`the JWK set answered HTTP ${document}`)
+      const list = KeyList.read(document.fields)
+      if (typeof list === 'string') throw unavailable(list)
+      this.#held = { list, fetchedAtMs: clock(), freshMs: document.freshMs }
+      this.#failure = undefined
+    } catch (error) {
+      if (!(error instanceof InboundAuthError)) throw error
+      this.#failure = error // what is held stays: it may serve on as stale
+    } finally {
+      this.#attemptedAtMs = clock()
+    }
+  }
+
+  async #jwksUri(clock: Clock): Promise<string> {
+    if ('jwksUri' in this.#source) return this.#source.jwksUri
+    const known = this.#discovered
+    // After a failure the metadata is read again: the keys may have moved.
+    if (known && !this.#failure && isWithin(known.readAtMs, known.freshMs, clock())) {
+      return known.jwksUri
+    }
+    const { discoveryUrls, issuers } = this.#source
+    const metadata = await discover(this.#read, discoveryUrls, issuers)
+    this.#discovered = { ...metadata, readAtMs: clock() }
+    return metadata.jwksUri
+  }
+}
+
+/** Whether `nowMs` lies in the span that began at `sinceMs`. A clock that was set back ends the span. */
+function isWithin(sinceMs: number | undefined, spanMs: number, nowMs: number): boolean {
+  return sinceMs !== undefined && nowMs >= sinceMs && nowMs - sinceMs < spanMs
+}

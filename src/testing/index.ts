@@ -1,0 +1,1 @@
+export { describeVaultStore, type StoreContractOptions, type TestRunner } from './store-contract.js'
