@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import manifest from '../package.json' with { type: 'json' }
 
-export const root = resolve(import.meta.dirname, '..')
+/** `import.meta.dirname` would be another folder where a configuration file is bundled before it runs. */
+export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 
 export interface Subpath {
   /** What users import: `deputize`, `deputize/vault`. */
