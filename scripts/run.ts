@@ -5,7 +5,7 @@
  *   npm run bench import-time    runs bench/import-time.ts; further arguments are handed on
  */
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './subpaths.js'
 
@@ -13,7 +13,7 @@ const [folder = '', name, ...rest] = process.argv.slice(2)
 /** In examples/ the numbered files are programs; the others are what they share. */
 const isProgram = folder === 'examples' ? /^\d\d-.*\.ts$/ : /^[a-z0-9].*\.ts$/
 
-const names = readdirSync(join(root, folder))
+const names = (existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [])
   .filter((file) => isProgram.test(file))
   .map((file) => file.replace(/\.ts$/, ''))
   .sort()
