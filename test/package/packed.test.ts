@@ -53,7 +53,7 @@ describe('the tarball', () => {
     for (const file of packed.filter((name) => name.endsWith('.map'))) {
       const map = JSON.parse(readFileSync(installed(file), 'utf8'))
       expect(map.sources.filter(isAbsolute), file).toEqual([])
-      expect(map.sourcesContent?.length, file).toBe(map.sources.length)
+      expect(map.sourcesContent?.length ?? 0, file).toBe(map.sources.length)
     }
     const withPath = packed.filter((name) => readFileSync(installed(name), 'utf8').includes(root))
     expect(withPath).toEqual([])
@@ -144,8 +144,8 @@ describe('installed', () => {
 
   it('runs the first program of the README as it stands there', () => {
     const readme = readFileSync(join(root, 'README.md'), 'utf8')
-    const section = /^#+ .*\bfirst program\b.*$([^]*)/im.exec(readme)?.[1] ?? ''
-    const program = /^```(?:ts|typescript)\b.*\n([^]*?)^```/m.exec(section)?.[1]
+    const section = /^#+ .*\bfirst program\b.*$([\s\S]*)/im.exec(readme)?.[1] ?? ''
+    const program = /^```(?:ts|typescript)\b.*\n([\s\S]*?)^```/m.exec(section)?.[1]
     expect(program, 'README.md has a heading "A first program" with a ts fence').toBeDefined()
     const { outputText } = ts.transpileModule(program!, {
       compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
