@@ -120,7 +120,7 @@ describe('the house', () => {
 
   it.each(files)('%s names outside packages only at their seam', (file) => {
     const refusals = imports.get(file)!.foreign.map((name) => seamRefusal(file, name))
-    expect(refusals.filter((refusal) => refusal !== undefined)).toEqual([])
+    expect(refusals.filter((refusal) => refusal !== undefined).join('\n')).toBe('')
   })
 
   it.each(files)(`%s fits in ${MAX_LINES} lines`, (file) => {
@@ -135,7 +135,7 @@ describe('the house', () => {
   )
 
   it.each(files)('%s runs nothing at import and keeps no state of its own', (file) => {
-    expect(runsAtImport(sources.get(file)!)).toEqual([])
+    expect(runsAtImport(sources.get(file)!).join('\n')).toBe('')
   })
 
   it('has no drawer', () => {
