@@ -10,12 +10,12 @@ import { root } from './subpaths.js'
 /** Steps after `build` look at dist. */
 const steps: Record<string, string> = {
   tsc: 'tsc --noEmit',
-  biome: 'biome ci --error-on-warnings',
+  biome: 'biome ci --error-on-warnings --colors=off',
   knip: 'knip',
   docs: 'tsx scripts/check-docs.ts',
   build: 'tsup --silent',
   publint: 'publint --strict',
-  attw: 'attw --pack . --profile esm-only',
+  attw: 'attw --pack . --profile esm-only --no-summary',
   api: 'tsx scripts/api-report.ts check',
   size: 'tsx scripts/size.ts',
 }
