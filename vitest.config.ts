@@ -44,6 +44,21 @@ export default defineConfig({
           globalSetup: './test/package/build.ts',
         },
       },
+      // Compiled, not run: each expectation about a type shows in the report like any other test.
+      {
+        extends: true,
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: './tsconfig.json',
+            ignoreSourceErrors: true, // `npm run check` names those
+          },
+        },
+      },
     ],
   },
 })
