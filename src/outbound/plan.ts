@@ -59,7 +59,7 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
     }
   }
 
-  if (!grant || grant.state !== 'active') {
+  if (grant?.state !== 'active') {
     return {
       step: 'consent',
       scopes: unionScopes(wanted.defaultScopes, grant?.scopes ?? [], wanted.scopes),

@@ -1,5 +1,6 @@
 export { type KeyRing, type LocalKey, localKeys, type VaultKey } from './key-ring.js'
-export { type KeyvLike, type KeyvStoreOptions, keyvStore } from './keyv-store.js'
+export type { KeyvLike } from './keyv-like.js'
+export { type KeyvStoreOptions, keyvStore } from './keyv-store.js'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.js'
 export type { VaultRow, VaultScan, VaultStore } from './store.js'
 export { type TokenVault, type TokenVaultOptions, tokenVault } from './token-vault.js'
