@@ -140,12 +140,7 @@ export class AuthorizationServer {
   }
 
   #client(lib: typeof oauth): oauth.Client {
-    const skewSeconds = Math.round((this.options.clock() - Date.now()) / 1000)
-    return {
-      client_id: this.options.clientId,
-      [lib.clockSkew]: skewSeconds,
-      [lib.clockTolerance]: 30,
-    }
+    return { client_id: this.options.clientId, [lib.clockTolerance]: 30 }
   }
 
   async #clientAuth(lib: typeof oauth): Promise<oauth.ClientAuth> {
