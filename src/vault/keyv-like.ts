@@ -29,21 +29,43 @@ export function namespacesOf(keyv: KeyvLike): string {
   )
 }
 
-/** Has Keyv 5 reject instead of resolving to nothing. Keyv 6 has no such switch; it tells by event. */
+const mark = Symbol.for('deputize.keyv-errors.1')
+
+/**
+ * Counts the errors that a Keyv and its adapters tell by event: with `emitErrors: false` a Keyv does not pass on those
+ * of its adapter. One listener an object, kept on it, however many stores are made over it.
+ */
+export function errorCounter(keyv: KeyvLike): () => number {
+  const counters = chainOf(keyv).map((part) => {
+    const emitter = part as Partial<KeyvLike> & { [mark]?: { errors: number } }
+    if (emitter[mark]) return emitter[mark]
+    const counter = { errors: 0 }
+    Object.defineProperty(emitter, mark, { value: counter, enumerable: false })
+    if (typeof emitter.on === 'function') {
+      emitter.on('error', () => {
+        counter.errors++
+      })
+    }
+    return counter
+  })
+  return () => counters.reduce((sum, counter) => sum + counter.errors, 0)
+}
+
+/** Has Keyv 5 and its adapters reject instead of resolving to nothing. Keyv 6 has no such switch; it tells by event. */
 export function forceThrowing(keyv: KeyvLike): void {
-  const switchable = keyv as { throwOnErrors?: unknown }
-  if ('throwOnErrors' in switchable && switchable.throwOnErrors !== true) {
-    switchable.throwOnErrors = true
+  for (const part of chainOf(keyv) as readonly { throwOnErrors?: unknown }[]) {
+    if ('throwOnErrors' in part && part.throwOnErrors !== true) part.throwOnErrors = true
   }
 }
 
 /** All rows as `[key, value]`; `undefined` when the adapter cannot list them. */
 export function iterate(keyv: KeyvLike): AsyncIterator<unknown> | undefined {
-  const store = keyv.store as
-    | { capabilities?: { methods?: { iterator?: { exists?: unknown } } } }
-    | undefined
-  // Keyv 6 always has iterator(), and gives nothing where its adapter has none.
-  if (store?.capabilities?.methods?.iterator?.exists === false) return undefined
   if (typeof keyv.iterator !== 'function') return undefined
+  // Keyv 6 always has iterator(), and gives nothing where its innermost adapter has none.
+  const adapters = chainOf(keyv).slice(1)
+  const innermost = adapters.at(-1) as { iterator?: unknown } | undefined
+  const listable =
+    innermost === undefined || innermost instanceof Map || typeof innermost.iterator === 'function'
+  if (!listable) return undefined
   return (keyv.iterator as () => AsyncIterable<unknown>)()[Symbol.asyncIterator]()
 }

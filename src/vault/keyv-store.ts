@@ -1,7 +1,14 @@
 import { type Clock, SECOND_MS, systemClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
-import { chainOf, forceThrowing, iterate, type KeyvLike, namespacesOf } from './keyv-like.js'
+import {
+  chainOf,
+  errorCounter,
+  forceThrowing,
+  iterate,
+  type KeyvLike,
+  namespacesOf,
+} from './keyv-like.js'
 import { decodeKeyvRow, encodeKeyvRow } from './keyv-row.js'
 import { RowLocks } from './row-locks.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
@@ -46,25 +53,16 @@ class KeyvStore implements VaultStore {
   readonly #clock: Clock
   readonly #locks: RowLocks
   readonly #namespaces: string
-  #errors = 0
+  readonly #errors: () => number
 
   constructor(keyv: KeyvLike, options: KeyvStoreOptions) {
     this.#keyv = keyv
     this.#timeoutMs = options.timeoutMs ?? KEYV_STORE_TIMEOUT_MS
     this.#clock = options.clock ?? systemClock
     this.#namespaces = namespacesOf(keyv)
-    const chain = chainOf(keyv)
-    // The innermost, so that two Keyvs over one adapter take turns too.
-    this.#locks = RowLocks.of(chain.at(-1) ?? keyv)
-    // Adapters as well: with `emitErrors: false` Keyv does not pass their events on.
-    for (const part of chain) {
-      const emitter = part as Partial<KeyvLike>
-      if (typeof emitter.on === 'function') {
-        emitter.on('error', () => {
-          this.#errors++
-        })
-      }
-    }
+    // Of the innermost adapter, so that two Keyvs over one take turns too.
+    this.#locks = RowLocks.of(chainOf(keyv).at(-1) ?? keyv)
+    this.#errors = errorCounter(keyv)
   }
 
   async get(id: string): Promise<VaultRow | undefined> {
@@ -98,7 +96,7 @@ class KeyvStore implements VaultStore {
    */
   async scan(cursor = ''): Promise<VaultScan> {
     this.#call('scan')
-    const errorsBefore = this.#errors
+    const errorsBefore = this.#errors()
     const rows = iterate(this.#keyv)
     if (rows === undefined) {
       throw new ConfigurationError(
@@ -116,7 +114,7 @@ class KeyvStore implements VaultStore {
       for (;;) {
         const call = this.#call('scan')
         const step = await call.run(() => rows.next())
-        if (this.#errors !== errorsBefore) throw call.failure('store_error')
+        if (this.#errors() !== errorsBefore) throw call.failure('store_error')
         if (step.done) break
         const id = decodeKeyvRow(Array.isArray(step.value) ? step.value[1] : undefined)?.id
         if (id !== undefined && id > cursor) ids.push(id)
@@ -142,10 +140,10 @@ class KeyvStore implements VaultStore {
 
   /** The stored value. A miss is one only when nothing went wrong meanwhile: Keyv 6 and adapters tell by event alone. */
   async #fetch(call: StoreCall, id: string): Promise<unknown> {
-    const errorsBefore = this.#errors
+    const errorsBefore = this.#errors()
     const value = await call.run(() => this.#keyv.get(id))
     if (value !== undefined && value !== null) return value
-    if (this.#errors !== errorsBefore) throw call.failure('store_error')
+    if (this.#errors() !== errorsBefore) throw call.failure('store_error')
     return undefined
   }
 
