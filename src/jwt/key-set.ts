@@ -12,13 +12,13 @@ import { KeyList, type KeyLookup, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
 /** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
-export const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
+const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
 /** After a fetch that failed, the next one waits for this long; callers get what is held, or an error, at once. */
-export const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
+const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
 /** For this long after a failed fetch, callers are served with held keys while the next fetch runs. */
-export const KNOWN_OUTAGE_MS = MINUTE_MS
+const KNOWN_OUTAGE_MS = MINUTE_MS
 /** Keys serve for this long after the last good fetch while the issuer cannot be reached. */
-export const MAX_STALE_MS = DAY_MS
+const MAX_STALE_MS = DAY_MS
 
 /** Where an issuer publishes its keys. */
 export type KeySource =
