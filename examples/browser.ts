@@ -1,5 +1,5 @@
 /**
- * A browser of a hundred lines for examples and tests: it keeps cookies, follows redirects, signs in at the pages of
+ * A small browser for examples and tests: it keeps cookies, follows redirects, signs in at the pages of
  * `startOpenIdProvider()` and consents there.
  */
 

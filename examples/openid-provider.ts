@@ -117,6 +117,10 @@ function configure(
         client.clientAuthMethod === 'none',
     },
     rotateRefreshToken: true,
+    renderError: (ctx: { type: string; body: unknown }, out: Readonly<Record<string, string>>) => {
+      ctx.type = 'text'
+      ctx.body = `${out.error}: ${out.error_description ?? ''}`
+    },
     issueRefreshToken: (
       _ctx: unknown,
       client: { grantTypeAllowed(type: string): boolean },
@@ -137,8 +141,8 @@ function configure(
     features: {
       devInteractions: { enabled: true },
       clientCredentials: { enabled: true },
-      revocation: { enabled: true },
-      introspection: { enabled: true },
+      revocation: { enabled: true, allowedPolicy: ownTokensOnly },
+      introspection: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: Object.keys(resources).length > 0,
         defaultResource: (_ctx: unknown, _client: unknown, oneOf?: readonly string[]) =>
@@ -159,6 +163,15 @@ function configure(
     },
     ...configuration,
   }
+}
+
+interface Owned {
+  readonly clientId: string
+}
+
+/** A client ends its own grants, not those of another. */
+function ownTokensOnly(_ctx: unknown, client: Owned, token: Owned): boolean {
+  return token.clientId === client.clientId
 }
 
 /** RS256, which is what id tokens are signed with by default, and ES256. */

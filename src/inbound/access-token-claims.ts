@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject } from '../jwt/strict-json.js'
 import type { Actor } from '../principal.js'
 
 /** The longest chain of actors, the current one included. */
-export const MAX_ACTORS = 8
+const MAX_ACTORS = 8
 
 /** Claims that only an ID token (OpenID Connect Core §2, §3.3.2.11) or a security event (RFC 8417) has. */
 const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events']

@@ -1,7 +1,7 @@
 import type { InboundAuthError } from '../errors/inbound.js'
 
 /** After how many seconds a caller may come back when keys could not be had. */
-export const RETRY_AFTER_SECONDS = 5
+const RETRY_AFTER_SECONDS = 5
 
 /** What every challenge of a verifier carries. */
 export interface ChallengeOptions {

@@ -193,6 +193,17 @@ describe('jwtBearer', () => {
     expect(await refusal(changes, { allowedScopes: ['read', 'admin'] })).toBe(code)
   })
 
+  it('J59 applies every custom claim rule', async () => {
+    const customClaims = [
+      { name: 'groups', operator: 'CONTAINS_ANY', value: ['staff', 'ops'] },
+      { name: 'tenant', operator: 'EQUALS', value: 't1' },
+    ] as const
+    const rule = { customClaims }
+    expect(await refusal({ groups: ['x', 'ops'], tenant: 't1' }, rule)).toBeUndefined()
+    expect(await refusal({ groups: ['x'], tenant: 't1' }, rule)).toBe('ERR_CLAIM_RULE')
+    expect(await refusal({ groups: ['ops'] }, rule)).toBe('ERR_CLAIM_RULE')
+  })
+
   it('J61 reads a chain of 8 actors and refuses a ninth', async () => {
     const chain = (depth: number) =>
       Array.from({ length: depth }).reduce<object | undefined>(

@@ -5,14 +5,14 @@ import { type Fetch, safeFetch } from '../http.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from './strict-json.js'
 
 /** The most that a metadata document or a JWK set may hold. */
-export const MAX_DOCUMENT_BYTES = 262_144
+const MAX_DOCUMENT_BYTES = 262_144
 /** The longest that one of them may take. */
-export const DOCUMENT_TIMEOUT_MS = 5 * SECOND_MS
+const DOCUMENT_TIMEOUT_MS = 5 * SECOND_MS
 
 /** How long a document counts as fresh: what its `max-age` says, within these bounds. */
-export const MIN_FRESH_MS = MINUTE_MS
-export const DEFAULT_FRESH_MS = 10 * MINUTE_MS
-export const MAX_FRESH_MS = DAY_MS
+const MIN_FRESH_MS = MINUTE_MS
+const DEFAULT_FRESH_MS = 10 * MINUTE_MS
+const MAX_FRESH_MS = DAY_MS
 
 /** How documents are fetched. */
 export interface DocumentOptions {

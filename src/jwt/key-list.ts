@@ -6,7 +6,7 @@ import { PublicKey } from './public-key.js'
 import { isJsonObject, parseStrictJson } from './strict-json.js'
 
 /** The most members that a JWK set may have. */
-export const MAX_KEYS = 100
+const MAX_KEYS = 100
 
 /** What a token says about its key. */
 export interface WantedKey {

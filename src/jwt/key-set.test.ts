@@ -164,6 +164,39 @@ describe('a key set', () => {
     expect(jwksHits()).toBe(2)
   })
 
+  it('J53 lets nobody wait in an outage that is known, and picks up what comes after it', async () => {
+    const keys = published()
+    await find(keys)
+    issuer.routes.set('/jwks', status(500))
+    clock.advance(11 * MINUTE_MS)
+    await find(keys)
+    clock.advance(6 * SECOND_MS)
+    let release = () => {}
+    const held = new Promise<void>((done) => {
+      release = done
+    })
+    issuer.routes.set('/jwks', async (request, response) => {
+      await held
+      json(set(k1, k2))(request, response)
+    })
+    await find(keys) // settles although the server does not answer
+    release()
+    await find(keys, 'k2')
+    expect(jwksHits()).toBe(3)
+    expect(await codeOf(find(keys, 'k3'))).toBe('ERR_UNKNOWN_KEY')
+  })
+
+  it('J52 J53 does not take an outage of long ago for one of now', async () => {
+    const keys = published()
+    await find(keys)
+    issuer.routes.set('/jwks', status(500))
+    clock.advance(11 * MINUTE_MS)
+    await find(keys)
+    issuer.routes.set('/jwks', json(set(k2)))
+    clock.advance(MINUTE_MS)
+    expect(await codeOf(find(keys))).toBe('ERR_UNKNOWN_KEY')
+  })
+
   it('J53 bridges an outage for 24 hours and no longer', async () => {
     const keys = published()
     await find(keys)

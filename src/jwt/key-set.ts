@@ -1,4 +1,4 @@
-import { type Clock, DAY_MS, SECOND_MS } from '../clock.js'
+import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { SingleFlight } from '../single-flight.js'
 import { discover, type IssuerMetadata } from './discovery.js'
@@ -12,11 +12,13 @@ import { KeyList, type KeyLookup, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
 /** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
-export const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
+const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
 /** After a fetch that failed, the next one waits for this long; callers get what is held, or an error, at once. */
-export const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
+const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
+/** For this long after a failed fetch, callers are served with held keys while the next fetch runs. */
+const KNOWN_OUTAGE_MS = MINUTE_MS
 /** Keys serve for this long after the last good fetch while the issuer cannot be reached. */
-export const MAX_STALE_MS = DAY_MS
+const MAX_STALE_MS = DAY_MS
 
 /** Where an issuer publishes its keys. */
 export type KeySource =
@@ -59,10 +61,13 @@ export class KeySet implements KeyLookup {
 
   async find(wanted: WantedKey, clock: Clock): Promise<PublicKey> {
     if (!isWithin(this.#held?.fetchedAtMs, this.#held?.freshMs ?? 0, clock())) {
-      await this.#refresh(clock, FAILED_FETCH_COOL_DOWN_MS)
+      const refreshed = this.#refresh(clock, FAILED_FETCH_COOL_DOWN_MS)
+      // In an outage seen a moment ago, nobody waits for the next attempt while held keys may serve.
+      const known = this.#failure && isWithin(this.#attemptedAtMs, KNOWN_OUTAGE_MS, clock())
+      if (!known || !this.#mayServe(clock())) await refreshed
     }
     const held = this.#held
-    if (!held || !isWithin(held.fetchedAtMs, MAX_STALE_MS, clock())) {
+    if (!held || !this.#mayServe(clock())) {
       throw unavailable(this.#failure?.reason ?? 'the keys are too old', this.#failure?.cause)
     }
     const key = held.list.select(wanted)
@@ -75,12 +80,17 @@ export class KeySet implements KeyLookup {
     throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'no key fits the token' })
   }
 
+  #mayServe(nowMs: number): boolean {
+    return isWithin(this.#held?.fetchedAtMs, MAX_STALE_MS, nowMs)
+  }
+
   /** Fetches the keys, unless the last attempt ended less than `coolDownMs` ago. Joins a fetch that runs. */
   async #refresh(clock: Clock, coolDownMs: number): Promise<void> {
     if (this.#flight.size === 0 && isWithin(this.#attemptedAtMs, coolDownMs, clock())) return
     await this.#flight.run('keys', () => this.#fetch(clock))
   }
 
+  /** Never rejects: it may run with nobody waiting. */
   async #fetch(clock: Clock): Promise<void> {
     try {
       const document = await this.#read(await this.#jwksUri(clock))
@@ -90,8 +100,9 @@ export class KeySet implements KeyLookup {
       this.#held = { list, fetchedAtMs: clock(), freshMs: document.freshMs }
       this.#failure = undefined
     } catch (error) {
-      if (!(error instanceof InboundAuthError)) throw error
-      this.#failure = error // what is held stays: it may serve on as stale
+      // What is held stays: it may serve on as stale.
+      this.#failure =
+        error instanceof InboundAuthError ? error : unavailable('the keys cannot be read', error)
     } finally {
       this.#attemptedAtMs = clock()
     }

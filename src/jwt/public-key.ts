@@ -5,8 +5,8 @@ import { isJsonObject, type JsonObject } from './strict-json.js'
 import { MAX_KID_LENGTH } from './strict-parse.js'
 
 /** Sizes of an RSA modulus that are accepted, in bits ([RFC 7518 §3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)). */
-export const MIN_RSA_BITS = 2048
-export const MAX_RSA_BITS = 8192
+const MIN_RSA_BITS = 2048
+const MAX_RSA_BITS = 8192
 
 /** The exponent is read up to here: a longer one only makes every check slower. */
 const MAX_RSA_EXPONENT_BYTES = 8

@@ -1,7 +1,7 @@
 import { isWellFormed, textOf } from '../bytes.js'
 
 /** How deep objects and arrays may nest by default. */
-export const MAX_JSON_DEPTH = 32
+const MAX_JSON_DEPTH = 32
 
 /** Why bytes are not strict JSON. */
 export type JsonRefusal =

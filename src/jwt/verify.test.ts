@@ -93,6 +93,12 @@ describe('verifyJws', () => {
     }
   })
 
+  it('J16 lets a key on another curve verify nothing', async () => {
+    const p384 = makeKey('ES384', 'es')
+    expect(await codeOf(verify(signToken(es256, {}), published(p384)))).toBe('ERR_UNKNOWN_KEY')
+    await verify(signToken(es256, {}), published(es256, p384)) // two kinds may share a kid, RFC 7517 §4.5
+  })
+
   it('J05 lets a key with alg serve that algorithm only', async () => {
     const key = { ...rs256, jwk: { ...rs256.jwk, alg: 'PS512' } }
     expect(await codeOf(verify(signToken(key, {}), published(key)))).toBe('ERR_UNKNOWN_KEY')

@@ -223,9 +223,18 @@ describe('startAuthorizationServer', () => {
   })
 
   it.each([
-    ['a=1&a=2', 'application/x-www-form-urlencoded', 'invalid_request'],
+    [
+      'grant_type=client_credentials&scope=a&scope=b',
+      'application/x-www-form-urlencoded',
+      'invalid_request',
+    ],
     ['{}', 'application/json', 'invalid_request'],
     ['grant_type=password', 'application/x-www-form-urlencoded', 'unsupported_grant_type'],
+    [
+      'grant_type=client_credentials&client_secret=x',
+      'application/x-www-form-urlencoded',
+      'invalid_request',
+    ],
     ['', 'application/x-www-form-urlencoded', 'invalid_request'],
     ['x='.padEnd(70_000, 'y'), 'application/x-www-form-urlencoded', 'invalid_request'],
   ])('refuses a body that is not in order (%#)', async (body, type, error) => {

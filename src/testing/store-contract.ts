@@ -211,12 +211,16 @@ export function describeVaultStore(
     })
 
     rule('keeps look-alike ids apart', async (store) => {
-      const tail = newId().slice(8)
-      const ids = ['00000000', '00000001', '0000000a', 'aaaaaaaa', 'ffffffff', '1e100000']
-      for (const [at, head] of ids.entries()) await store.put(head + tail, row(at + 1))
-      for (const [at, head] of ids.entries()) await expectRow(store, head + tail, row(at + 1))
-      await store.delete(ids[0] + tail)
-      await expectRow(store, ids[1] + tail, row(2))
+      const stem = newId().slice(2)
+      const digits = stem.replace(/[a-f]/g, '0')
+      const [first = '', ...others] = [
+        ...['0', '1', 'a', 'f'].map((last) => `00${stem.slice(0, -1)}${last}`),
+        ...['01', '10', 'aa'].map((head) => `${head}${stem}`),
+        ...['00', '1e', '10'].map((head) => `${head}${digits}`), // numbers, to whoever asks
+      ]
+      for (const [at, id] of [first, ...others].entries()) await store.put(id, row(at + 1))
+      await store.delete(first)
+      for (const [at, id] of others.entries()) await expectRow(store, id, row(at + 2))
     })
 
     rule('lists every row that stays, as its id was written', async (store) => {

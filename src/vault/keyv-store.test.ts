@@ -298,6 +298,18 @@ describe('keyvStore', () => {
     expect(listed.sort()).toEqual(ids.sort())
   })
 
+  it('takes no silent end for the whole listing: Keyv 6 iterates over adapters that cannot', async () => {
+    const keyv = {
+      get: async () => undefined,
+      set: async () => true,
+      delete: async () => true,
+      on: () => {},
+      async *iterator() {},
+      store: { iterator: () => {}, store: { get: () => {} } },
+    }
+    await expect(keyvStore(keyv, { processes: 'one' }).scan()).rejects.toThrow(ConfigurationError)
+  })
+
   it('says what to use when the adapter cannot list its rows', async () => {
     await expect(over(new Adapter()).scan()).rejects.toThrow(ConfigurationError)
     await expect(over(new Adapter()).scan()).rejects.toThrow(/@keyv\/redis/)

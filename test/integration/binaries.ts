@@ -38,8 +38,9 @@ export function findBinary(...names: readonly string[]): string | undefined {
 }
 
 export const redisServer = findBinary('redis-server', 'valkey-server')
-export const postgresServer = findBinary('postgres')
 export const initdb = findBinary('initdb')
+/** Of no use without {@link initdb}. */
+export const postgresServer = initdb && findBinary('postgres')
 export const chromium = findBinary('chromium', 'chromium-browser', 'google-chrome')
 
 /** The title of a suite that needs `binary`. Without it a line says what is missing, and the suite is to be skipped. */

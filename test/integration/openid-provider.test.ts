@@ -59,8 +59,12 @@ function authorizationUrl(extra: Record<string, string> = {}, at = server.issuer
 
 const atCallback = (url: URL) => url.href.startsWith(REDIRECT)
 
-async function signIn(at = server.issuer, browser = new Browser({ login: 'ada' })) {
-  const page = await browser.open(authorizationUrl({}, at), { stopAt: atCallback })
+async function signIn(
+  at = server.issuer,
+  browser = new Browser({ login: 'ada' }),
+  extra: Record<string, string> = {},
+) {
+  const page = await browser.open(authorizationUrl(extra, at), { stopAt: atCallback })
   const back = new URL(page.url).searchParams
   const exchanged = await token(
     {
@@ -164,5 +168,32 @@ describe('the OpenID provider of the examples', () => {
     expect(elsewhere.back.get('iss')).toBe(other.issuer)
     const again = await signIn(server.issuer, browser)
     expect(again.page.trail.filter((line) => line.startsWith('POST '))).toHaveLength(1) // consent, no login
+  })
+
+  it('gives refresh tokens without offline_access when told to, and introspects opaque tokens', async () => {
+    await using other = await startOpenIdProvider({
+      clients: [
+        {
+          client_id: 'agent',
+          client_secret: 'agent-secret',
+          grant_types: ['authorization_code', 'refresh_token'],
+          redirect_uris: [REDIRECT],
+        },
+      ],
+      resourceServers: { [API]: { scopes: ['read'], accessTokenFormat: 'opaque' } },
+      refreshTokens: 'always',
+    })
+    const { body } = await signIn(other.issuer, undefined, { scope: 'read', prompt: 'login' })
+    expect(body.refresh_token).toBeTypeOf('string')
+    const post = (path: string, value: string | undefined) =>
+      fetch(`${other.issuer}/token/${path}`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${btoa('agent:agent-secret')}` },
+        body: new URLSearchParams({ token: value ?? '' }),
+      })
+    const introspect = async () => (await post('introspection', body.access_token)).json()
+    expect(await introspect()).toMatchObject({ active: true, sub: 'ada', scope: 'read', aud: API })
+    expect((await post('revocation', body.refresh_token)).status).toBe(200)
+    expect(await introspect()).toEqual({ active: false })
   })
 })
