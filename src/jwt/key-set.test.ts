@@ -8,6 +8,7 @@ import {
   makeKey,
   OAUTH_PATH,
   OIDC_PATH,
+  signToken,
   startIssuer,
   status,
   type TestIssuer,
@@ -266,10 +267,9 @@ describe('a key set', () => {
     await using other = await startIssuer([makeKey('ES256', 'k1')])
     const here = await find(discovered())
     const there = await find(discovered(other.origin))
-    const x = async (key: typeof here) =>
-      (await crypto.subtle.exportKey('jwk', await key.cryptoKey('ES256'))).x
-    expect(await x(here)).toBe(k1.jwk.x)
-    expect(await x(there)).not.toBe(k1.jwk.x)
+    const token = signToken(k1, {})
+    expect(await (await here.verifier('ES256'))(token)).toBe(true)
+    expect(await (await there.verifier('ES256'))(token)).toBe(false)
     expect(other.hits).toEqual([OIDC_PATH, '/jwks'])
   })
 })

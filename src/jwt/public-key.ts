@@ -22,12 +22,15 @@ const coordinateBytes: ReadonlyMap<string, number> = new Map([
 /** Private and symmetric parts (RFC 7518 §6.2.2, §6.3.2, §6.4.1). */
 const privateParts = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-/** A public signature key whose parameters are sound. It is imported at first use, once per algorithm. */
+/** Whether the signature of a compact JWS verifies. */
+export type SignatureVerifier = (compactJws: string) => Promise<boolean>
+
+/** A public signature key whose parameters are sound. */
 export class PublicKey {
   readonly kid: string | undefined
   readonly #alg: unknown
   readonly #material: JsonWebKey
-  readonly #imported = new Map<JwsAlgorithm, Promise<CryptoKey>>()
+  readonly #verifiers = new Map<JwsAlgorithm, Promise<SignatureVerifier>>()
 
   private constructor(jwk: JsonObject, material: JsonWebKey) {
     this.kid = jwk.kid as string | undefined
@@ -68,23 +71,37 @@ export class PublicKey {
     )
   }
 
-  /** @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: the platform refuses the key, such as a point off its curve. */
-  cryptoKey(alg: JwsAlgorithm): Promise<CryptoKey> {
-    let imported = this.#imported.get(alg)
-    if (!imported) {
-      imported = importKey(this.#material, alg)
-      this.#imported.set(alg, imported)
+  /**
+   * What verifies signatures of `alg` with this key; made once.
+   *
+   * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: the platform refuses the key, such as a point off its curve.
+   */
+  verifier(alg: JwsAlgorithm): Promise<SignatureVerifier> {
+    let verifier = this.#verifiers.get(alg)
+    if (!verifier) {
+      verifier = makeVerifier(this.#material, alg)
+      this.#verifiers.set(alg, verifier)
     }
-    return imported
+    return verifier
   }
 }
 
-async function importKey(material: JsonWebKey, alg: JwsAlgorithm): Promise<CryptoKey> {
-  const { importJWK } = await import('jose')
+async function makeVerifier(material: JsonWebKey, alg: JwsAlgorithm): Promise<SignatureVerifier> {
+  // Loaded here, so that importing the library stays fast, and once a key: an import() costs more than a signature.
+  const { compactVerify, importJWK } = await import('jose')
+  let key: CryptoKey
   try {
-    return (await importJWK({ ...material, kty: material.kty! }, alg)) as CryptoKey
+    key = (await importJWK({ ...material, kty: material.kty! }, alg)) as CryptoKey
   } catch {
     throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'the key is not a valid public key' })
+  }
+  return async (compactJws) => {
+    try {
+      await compactVerify(compactJws, key, { algorithms: [alg] })
+      return true
+    } catch {
+      return false // nothing of the foreign error is kept: it can hold parts of the token
+    }
   }
 }
 
