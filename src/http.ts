@@ -36,9 +36,10 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
     if (refusal) {
       throw new NetworkError({ url: shown, reason: 'address_not_allowed', detail: refusal })
     }
-    const deadline = AbortSignal.timeout(timeoutMs)
+    const deadline = new AbortController()
+    const timer = setTimeout(() => deadline.abort(), timeoutMs)
     const outer = init?.signal ?? undefined
-    const signal = outer ? AbortSignal.any([outer, deadline]) : deadline
+    const signal = outer ? AbortSignal.any([outer, deadline.signal]) : deadline.signal
     try {
       const answer = await (options.fetch ?? fetch)(input, { ...init, redirect: 'manual', signal })
       if (answer.type === 'opaqueredirect' || (answer.status >= 300 && answer.status < 400)) {
@@ -61,7 +62,7 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
           detail: 'the request was aborted.',
         })
       }
-      if (deadline.aborted) {
+      if (deadline.signal.aborted) {
         throw new NetworkError({
           url: shown,
           reason: 'timeout',
@@ -74,6 +75,8 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
         detail: 'could not be reached. Check the address and the network, then try again.',
         cause: error,
       })
+    } finally {
+      clearTimeout(timer)
     }
   }
 }
