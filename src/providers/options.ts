@@ -36,7 +36,7 @@ export function checkOrigins(
       const url = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin) : undefined
       if (!url || url.href !== `${url.origin}/` || origin.includes('*')) {
         throw new TypeError(
-          `origins takes origins such as "https://api.example.com", without path or wildcard; got ${describeAddress(origin)}.`,
+          `origins takes origins such as "https://api.example.com", without path, query, user info or wildcard; got ${describeAddress(origin)}.`,
         )
       }
       const insecure = url.protocol === 'http:' && allowInsecureLoopback && isLoopback(url.hostname)
