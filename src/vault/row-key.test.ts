@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { hex } from '../bytes.js'
-import { type RowKind, rowAddress } from './row-key.js'
+import { type RowKey, type RowKind, rowAddress } from './row-key.js'
 
 const kinds: RowKind[] = ['grant', 'consent-session', 'connections', 'signing-keys']
 const text = fc.constantFrom(
@@ -43,5 +43,32 @@ describe('rowAddress', () => {
 
   it('V13 refuses a lone surrogate', async () => {
     await expect(rowAddress('v', { kind: 'grant', owner: ['\ud800'] })).rejects.toThrow(TypeError)
+  })
+
+  // Computed by another program. An address that changes makes every stored row unreachable.
+  it.each<[RowKey, string]>([
+    [
+      {
+        kind: 'grant',
+        owner: [
+          'https://agents.example',
+          'agent',
+          'USER_FEDERATION',
+          'https://idp.example',
+          'u1',
+          'google',
+          'https://accounts.example',
+          'client',
+          undefined,
+        ],
+      },
+      'a5974dfd457b08ca562095a670ec9e7a61fa802f40fc3a68f8fb2a7b21c2e553',
+    ],
+    [
+      { kind: 'signing-keys', owner: [undefined, 'agent'] },
+      'd7f977b2e9534063924c12caac16f0f926f5a24bc805faff45f0edbd655b9ed5',
+    ],
+  ])('V13 keeps the address of a row for ever: %j', async (key, id) => {
+    expect((await rowAddress('default', key)).id).toBe(id)
   })
 })
