@@ -61,9 +61,10 @@ function toRequest(message: IncomingMessage, response: ServerResponse): Request 
   const secure = 'encrypted' in message.socket
   const target = message.url ?? '/'
   if (!target.startsWith('/')) throw new TypeError('The request target is not a path.')
-  const url = new URL(
-    `${secure ? 'https' : 'http'}://${message.headers.host ?? 'localhost'}${target}`,
-  )
+  const host = message.headers.host ?? 'localhost'
+  // Node lets any text pass here; a URL would take some of it for user info or for the path.
+  if (!/^[^/\\?#@]+$/.test(host)) throw new TypeError('The Host header is not a host.')
+  const url = new URL(`${secure ? 'https' : 'http'}://${host}${target}`)
   const headers = new Headers()
   for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
     const name = message.rawHeaders[at]!
@@ -72,6 +73,7 @@ function toRequest(message: IncomingMessage, response: ServerResponse): Request 
   const controller = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) controller.abort()
+    discardRest(message)
   })
   const method = message.method ?? 'GET'
   const bodiless = method === 'GET' || method === 'HEAD'
@@ -79,8 +81,32 @@ function toRequest(message: IncomingMessage, response: ServerResponse): Request 
     method,
     headers,
     signal: controller.signal,
-    ...(bodiless
-      ? {}
-      : { body: Readable.toWeb(message) as ReadableStream, duplex: 'half' as const }),
+    ...(bodiless ? {} : { body: bodyOf(message), duplex: 'half' as const }),
   })
+}
+
+/** The body. Nothing is taken from the message before somebody reads: `rawRequest()` may have it instead. */
+function bodyOf(message: IncomingMessage): ReadableStream<Uint8Array> {
+  let chunks: AsyncIterator<Uint8Array> | undefined
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        chunks ??= message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+        const { done, value } = await chunks.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}
+
+/** A body that was read in part would block the connection for the next request. */
+function discardRest(message: IncomingMessage): void {
+  const discard = () => {
+    while (message.read() !== null);
+  }
+  if (message.readableEnded || message.destroyed) return
+  message.on('readable', discard)
+  discard()
 }
