@@ -629,6 +629,50 @@ describe('W11 a signal', () => {
     expect(tokenAsks()).toBe(0)
   })
 
+  it('ends one of a hundred waiters, and not the request for the token that they share', async () => {
+    fresh()
+    await using server = await startAuthorizationServer()
+    let tokenAsked!: () => void
+    let goOn!: () => void
+    const underWay = new Promise<void>((done) => {
+      tokenAsked = done
+    })
+    const held = new Promise<void>((done) => {
+      goOn = done
+    })
+    const own = new OutboundCredentialProvider({
+      providers: {
+        api: oauth2({
+          issuer: server.issuer,
+          clientId: server.clientId,
+          clientSecret: server.clientSecret,
+          origins: [api.origin],
+          allowInsecureLoopback: true,
+          fetch: async (input, init) => {
+            if (String(input).endsWith('/token')) {
+              tokenAsked()
+              await held
+            }
+            return fetch(input, init)
+          },
+        }),
+      },
+      allowInsecureLoopback: true,
+    })
+    const wrapped = make({ acting: agent.actAsSelf(), credentials: own })
+    const stops = Array.from({ length: 100 }, () => new AbortController())
+    const calls = stops.map(({ signal }) => wrapped(`${api.origin}/x`, { signal }))
+    const settled = Promise.allSettled(calls)
+    await underWay
+    stops[42]?.abort(new Error('stop'))
+    await expect(calls[42]).rejects.toThrow('stop')
+    goOn()
+    const outcomes = (await settled).map((one) => one.status === 'fulfilled' && one.value.status)
+    expect(outcomes.filter((one) => one === 200)).toHaveLength(99)
+    expect(server.requests.filter((one) => one === 'POST /token')).toHaveLength(1)
+    own.close()
+  })
+
   it('ends a request that is under way', async () => {
     const stop = new AbortController()
     await using silent = await listen(() => stop.abort(new Error('stop')))

@@ -199,6 +199,8 @@ describe('nodeHandler', () => {
     ['u:p@x', 'user info'],
     ['x y', 'a space'],
     ['x:99999', 'a port that is none'],
+    ['x\r\nHost: y', 'two of them'],
+    ['x,y', 'a list'],
   ])('answers 400 to the Host %j (%s), and asks nobody', async (host) => {
     let asked = false
     await using server = await serve(() => {

@@ -11,7 +11,8 @@ export type FetchHandler = (
 
 /**
  * Serves a fetch handler with `node:http`. The second argument is the message itself, for `rawRequest()`.
- * A handler that throws is answered with an empty 500; a request that is no valid URL, with 400.
+ * A handler that throws is answered with an empty 500; one without a valid path, or whose `Host` is
+ * not one host, with 400.
  *
  * The URL's host is the `Host` header, which the client chose: decide nothing by it.
  */
@@ -61,15 +62,15 @@ function toRequest(message: IncomingMessage, response: ServerResponse): Request 
   const secure = 'encrypted' in message.socket
   const target = message.url ?? '/'
   if (!target.startsWith('/')) throw new TypeError('The request target is not a path.')
-  const host = message.headers.host ?? 'localhost'
-  // Node lets any text pass here; a URL would take some of it for user info or for the path.
-  if (!/^[^/\\?#@]+$/.test(host)) throw new TypeError('The Host header is not a host.')
-  const url = new URL(`${secure ? 'https' : 'http'}://${host}${target}`)
   const headers = new Headers()
   for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
     const name = message.rawHeaders[at]!
     if (!name.startsWith(':')) headers.append(name, message.rawHeaders[at + 1]!)
   }
+  const host = headers.get('host') ?? 'localhost'
+  // Node lets any text pass here, and two of it; a URL would take some of it for user info or for the path.
+  if (!/^[^/\\?#@,\s]+$/.test(host)) throw new TypeError('The Host header is not one host.')
+  const url = new URL(`${secure ? 'https' : 'http'}://${host}${target}`)
   const controller = new AbortController()
   response.once('close', () => {
     if (!response.writableFinished) controller.abort()
