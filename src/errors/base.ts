@@ -27,7 +27,7 @@ export abstract class DeputizeError extends Error {
   abstract readonly code: string
   /** Whether the same call may succeed later with nothing changed by the caller. */
   readonly retryable: boolean
-  readonly reason?: string
+  declare readonly reason?: string
 
   constructor(message: string, init: DeputizeErrorInit = {}) {
     const cause = safeCause(init.cause)

@@ -23,7 +23,7 @@ export class AuthorizationRequiredError extends DeputizeError implements Authori
   override readonly name = 'AuthorizationRequiredError'
   readonly code = 'ERR_AUTHORIZATION_REQUIRED'
   readonly provider: string
-  readonly account?: string
+  declare readonly account?: string
   readonly scopes: readonly string[]
   readonly authorizationUrl: string
   readonly sessionUri: string

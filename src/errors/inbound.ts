@@ -64,7 +64,7 @@ export class InboundAuthError extends DeputizeError {
   /** The HTTP status that fits: 401, 403 (`insufficient_scope`) or 503 (`temporarily_unavailable`). */
   readonly status: 401 | 403 | 503
   /** Scopes of which one would have been enough; only with `ERR_INSUFFICIENT_SCOPE`. */
-  readonly requiredScopes?: readonly string[]
+  declare readonly requiredScopes?: readonly string[]
 
   constructor(
     code: InboundAuthErrorCode,

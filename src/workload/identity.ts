@@ -37,7 +37,7 @@ export interface WorkloadIdentityOptions {
 /** The identity of one agent. It says for whom the agent acts, mints tokens that say so, and publishes its keys. */
 export class WorkloadIdentity {
   readonly name: string
-  readonly issuer?: string
+  declare readonly issuer?: string
   readonly #keys: SigningKeys
   readonly #returnUrls: readonly string[]
   readonly #audit: Audit
