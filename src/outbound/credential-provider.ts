@@ -14,6 +14,7 @@ import { type Acting, auditActing, isActing } from '../workload/acting.js'
 import { ConnectionsIndex } from './connections.js'
 import { ConsentCallback } from './consent-callback.js'
 import { ConsentSessions } from './consent-session.js'
+import { ConsentSettler } from './consent-settler.js'
 import { ConsentWaiters } from './consent-waiters.js'
 import { type AuthorizationStatus, Consents } from './consents.js'
 import { unionScopes } from './grant.js'
@@ -50,16 +51,10 @@ export class OutboundCredentialProvider implements CredentialSource {
     this.#audit = new Audit(options.audit, clock)
     this.#registry = new ProviderRegistry(options.providers, clock)
     const index = new ConnectionsIndex(vault, clock)
-    const parts = {
-      registry: this.#registry,
-      sessions: new ConsentSessions(vault, clock),
-      index,
-      waiters: this.#waiters,
-      audit: this.#audit,
-      clock,
-      callbackUrl,
-    }
-    this.#consents = new Consents(parts)
+    const sessions = new ConsentSessions(vault, clock)
+    const shared = { sessions, waiters: this.#waiters, audit: this.#audit }
+    const settler = new ConsentSettler({ ...shared, onSettled: options.onAuthorizationSettled })
+    this.#consents = new Consents({ ...shared, index, settler, clock, callbackUrl })
     this.#desk = new TokenDesk({
       index,
       engine: new RefreshEngine(vault, clock),
@@ -68,10 +63,12 @@ export class OutboundCredentialProvider implements CredentialSource {
       onAuthorizationRequired: checkMode(options.onAuthorizationRequired ?? 'throw'),
     })
     this.#callback = new ConsentCallback({
-      ...parts,
+      registry: this.#registry,
+      sessions,
       keeper: new GrantKeeper(vault, index, clock),
+      settler,
+      clock,
       identifyUser,
-      onSettled: options.onAuthorizationSettled,
     })
   }
 
@@ -186,7 +183,13 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly sessionUri: string
     readonly user: UserRef
   }): Promise<void> {
-    await this.#callback.complete(request.sessionUri, request.user)
+    const { sessionUri, user } = request
+    if (typeof user?.issuer !== 'string' || typeof user.subject !== 'string') {
+      throw new TypeError(
+        'completeAuthorization: user must be a UserRef, { issuer, subject }, from your own session. Sign the user in first.',
+      )
+    }
+    await this.#callback.complete(sessionUri, user)
   }
 
   /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */

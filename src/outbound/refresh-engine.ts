@@ -40,6 +40,7 @@ export type Obtained =
   | {
       readonly how: 'consent'
       readonly scopes: readonly string[]
+      readonly missing: readonly string[]
       /** Why a grant that was there is not honoured any more; only where this call found it out. */
       readonly lost?: string
     }
@@ -82,7 +83,7 @@ export class RefreshEngine {
     const held = await this.#vault.read<Grant>(target.row)
     const plan = planToken(held?.value, wanted, this.#clock())
     if (plan.step === 'use') return { how: 'served', token: plan.token, grant: held!.value }
-    if (plan.step === 'consent') return { how: 'consent', scopes: plan.scopes }
+    if (plan.step === 'consent') return consentOf(plan)
     const key = JSON.stringify([
       rowName(target),
       wanted.resource ?? null,
@@ -111,9 +112,7 @@ export class RefreshEngine {
       const held = await this.#vault.read<Grant>(target.row)
       const plan = planToken(held?.value, wanted, this.#clock())
       if (plan.step === 'use') return { how: 'served', token: plan.token, grant: held!.value }
-      if (plan.step === 'consent') {
-        return { how: 'consent', scopes: plan.scopes, ...(lost === undefined ? {} : { lost }) }
-      }
+      if (plan.step === 'consent') return consentOf(plan, lost)
       const lease = held?.value.lease
       if (lease && lease.holder !== this.#holder && lease.untilMs > this.#clock()) {
         await pause(POLL_MS * (0.5 + Math.random()))
@@ -261,6 +260,11 @@ export class RefreshEngine {
 /** JSON of an array of strings and nulls is as injective as a length-prefixed tuple. */
 function rowName(target: GrantTarget): string {
   return JSON.stringify(target.row.owner.map((part) => part ?? null))
+}
+
+function consentOf(plan: Extract<TokenPlan, { step: 'consent' }>, lost?: string): Obtained {
+  const { scopes, missing } = plan
+  return { how: 'consent', scopes, missing, ...(lost === undefined ? {} : { lost }) }
 }
 
 function requireScopes(name: string, wanted: Wanted, token: StoredToken): void {

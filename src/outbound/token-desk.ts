@@ -66,8 +66,8 @@ export class TokenDesk {
       const obtained = await this.#obtain(acting, at, request, flow, account)
       if (obtained.how !== 'consent')
         return this.#deliver(acting, at, flow, account, request, obtained)
-      if (asked) {
-        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: request.scopes })
+      if (asked && obtained.missing.length > 0) {
+        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
       }
       const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
         scopes: obtained.scopes,
@@ -77,7 +77,8 @@ export class TokenDesk {
         returnUrl: request.returnUrl,
       })
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
-      if (mode === 'throw') throw challenge
+      // Asked once and still without a token (one that ended at once, say): the user is not kept busy.
+      if (mode === 'throw' || asked) throw challenge
       if (typeof mode === 'function') await mode(challenge)
       await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
       asked = true
