@@ -36,6 +36,7 @@ export type TokenResult =
 /** Gets the credential for the next service, keeps it in the vault, and renews it. */
 export class OutboundCredentialProvider implements CredentialSource {
   readonly #registry: ProviderRegistry
+  readonly #index: ConnectionsIndex
   readonly #desk: TokenDesk
   readonly #consents: Consents
   readonly #callback: ConsentCallback
@@ -51,6 +52,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     this.#audit = new Audit(options.audit, clock)
     this.#registry = new ProviderRegistry(options.providers, clock)
     const index = new ConnectionsIndex(vault, clock)
+    this.#index = index
     const sessions = new ConsentSessions(vault, clock)
     const shared = { sessions, waiters: this.#waiters, audit: this.#audit }
     const settler = new ConsentSettler({ ...shared, onSettled: options.onAuthorizationSettled })
@@ -150,9 +152,11 @@ export class OutboundCredentialProvider implements CredentialSource {
     const at = this.#registry.oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
+    const connected = await this.#index.labels(user, at.name, at.provider)
     return this.#consents.begin(user, at, {
       scopes: unionScopes(at.provider.scopes, scopes),
       account: request.account,
+      accountHint: connected.length === 1 ? connected[0] : undefined,
       resource: checkResource(request.resource, 'resource') ?? at.provider.resource,
       returnUrl: request.returnUrl,
     })

@@ -164,15 +164,7 @@ export class TokenDesk {
     request: TokenRequest,
   ): Promise<string | undefined> {
     if (request.account !== undefined) return request.account
-    const { accounts } = await this.#parts.index.read(acting)
-    const labels = accounts
-      .filter(
-        (one) =>
-          one.provider === at.name &&
-          one.issuer === at.provider.issuer &&
-          one.clientId === at.provider.clientId,
-      )
-      .map((one) => one.account)
+    const labels = await this.#parts.index.labels(acting, at.name, at.provider)
     if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
     return labels[0]
   }

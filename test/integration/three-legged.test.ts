@@ -533,6 +533,32 @@ describe('several accounts', () => {
     expect(token.account).toBe('ann@mail.example')
   })
 
+  it('makes a second row when more scopes are consented to with another account', async () => {
+    const who = await connect({ as: 'ann' })
+    const { authorizationUrl } = await challengeOf(
+      who.credentials.getToken(who.acting, { ...mail, scopes: ['write'] }),
+    )
+    await rig.browserOf(who.name).open(authorizationUrl, { login: 'ann-work' })
+    const held = (account: string) =>
+      who.credentials.getToken(who.acting, { ...mail, account }).then(
+        (token) => JSON.parse(atob(token.value.split('.')[1]!)).sub,
+        (error) => error.code,
+      )
+    expect(await held('ann@mail.example')).toBe('ann')
+    expect(await held('ann-work@mail.example')).toBe('ann-work')
+  })
+
+  it('keeps the name that the application gave when the same account consents again', async () => {
+    const who = await connect({ as: 'ann', account: 'work' })
+    const { authorizationUrl } = await challengeOf(
+      who.credentials.getToken(who.acting, { ...mail, scopes: ['write'] }),
+    )
+    await rig.browserOf(who.name).open(authorizationUrl, { login: 'ann' })
+    await connect({ as: 'ann', scopes: ['admin'] }, who)
+    const token = await who.credentials.getToken(who.acting, { ...mail, scopes: ['admin'] })
+    expect(token.account).toBe('work')
+  })
+
   it('keeps a named account for the account that it was made with', async () => {
     const who = await connect({ as: 'ann', account: 'work' })
     const first = await who.credentials.getToken(who.acting, { ...mail, account: 'work' })

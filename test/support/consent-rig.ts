@@ -54,7 +54,7 @@ export type RigOptions = Partial<OutboundCredentialProviderOptions> & {
   readonly store?: VaultStore
 }
 
-const names = ['calendar', 'files', 'mail', 'evil']
+const names = ['calendar', 'files', 'mail']
 /** Every vault of a rig has these keys, as the processes of one deployment do. */
 export const RIG_KEY = Buffer.alloc(32, 7)
 
