@@ -94,11 +94,13 @@ export class AuthorizationServer {
     const lib = await import('oauth4webapi')
     const auth = await this.#clientAuth(lib)
     let answer: Response | undefined
+    let copy: Response | undefined
     const options = {
       [lib.customFetch]: async (url: string, init: object): Promise<Response> => {
         answer = await this.#fetch()(url, init as RequestInit)
         // The body of an error says more than a challenge does, and oauth4webapi would stop at the challenge.
         answer.headers.delete('www-authenticate')
+        copy = answer.clone()
         return answer
       },
       [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
@@ -110,6 +112,7 @@ export class AuthorizationServer {
         provider: this.options.name,
         what,
         answer,
+        errorMember: copy?.status === 200 ? await errorMember(copy) : undefined,
         clock: this.options.clock,
       })
     }
@@ -188,5 +191,13 @@ export class AuthorizationServer {
       detail: `${issuer} publishes neither OpenID Connect nor RFC 8414 metadata (HTTP ${last?.status}). Check issuer, or set endpoints.`,
       reason: 'no_metadata',
     })
+  }
+}
+
+async function errorMember(answer: Response): Promise<unknown> {
+  try {
+    return ((await answer.json()) as { error?: unknown } | null)?.error
+  } catch {
+    return undefined
   }
 }
