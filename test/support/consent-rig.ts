@@ -5,6 +5,7 @@
 import { createServer, type Server } from 'node:http'
 import {
   type AuditEvent,
+  findAuthorizationRequired,
   localKeys,
   memoryStore,
   OutboundCredentialProvider,
@@ -178,7 +179,6 @@ export async function rowsIn(store: VaultStore): Promise<number> {
 
 /** The link of a consent that `promise` asks for. */
 export async function challengeOf(promise: Promise<unknown>) {
-  const { findAuthorizationRequired } = await import('deputize')
   const error = await promise.then(
     () => undefined,
     (reason: unknown) => reason,
