@@ -222,6 +222,17 @@ describe('a transient failure', () => {
     expect(requests()).toBe(1)
   })
 
+  it('leaves the row free for another process at once', async () => {
+    const { get, open, requests } = await connected({ behindProxy: true })
+    rig.aheadMs += 2 * HOUR
+    proxy.faults.push({ status: 503 })
+    await expect(get()).rejects.toBeInstanceOf(OAuthRefusedError)
+    const before = performance.now()
+    await get(open())
+    expect(performance.now() - before).toBeLessThan(1_000)
+    expect(requests()).toBe(1)
+  })
+
   it.each(['reset', 'hang', { status: 503 }] as const)(
     'does not keep a token that is still good from being served: %j (P06)',
     async (fault) => {

@@ -168,7 +168,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     id: 'O01',
-    title: 'the callback of an attacker's own consent, opened by the victim',
+    title: 'the callback of a consent of the attacker, opened by the victim',
     run: (scene) =>
       attempts(scene, [1, 2, 3], async (_, { link, alice, mallory }) => {
         const callback = await scene.rig.callbackUrlOf(link, alice)
