@@ -144,10 +144,10 @@ describe('an ID token', () => {
     iat: nowS(),
     exp: nowS() + 300,
   })
-  const redeem = (idToken: string | undefined, extra: object = {}) => {
+  const redeem = (idToken: string | undefined, extra: object = {}, from = server) => {
     const body = { access_token: 't', token_type: 'bearer', id_token: idToken, ...extra }
     hostile.routes.set('/token', replyJson(body))
-    return redeemCode(server, {
+    return redeemCode(from, {
       code: 'c',
       redirectUri: 'https://app.example/cb',
       codeVerifier: 'v'.repeat(43),
@@ -161,6 +161,15 @@ describe('an ID token', () => {
     expect(account).toEqual({ subject: 'ada', label: 'ada@a.example' })
     const named = await redeem(signToken(key, { ...claims(), email: 'a\nb' }))
     expect(named.account).toEqual({ subject: 'ada', label: 'ada' })
+  })
+
+  it('may be signed with ES256 also where endpoints are given instead of metadata', async () => {
+    const token = `${hostile.issuer}/token`
+    const bare = new AuthorizationServer({ ...server.options, endpoints: { token } })
+    const { account } = await redeem(signToken(key, claims()), {}, bare)
+    expect(account?.subject).toBe('ada')
+    const unsigned = signToken(key, claims(), { alg: 'none' })
+    expect(await codeOf(redeem(unsigned, {}, bare))).toBe('ERR_SERVER_RESPONSE')
   })
 
   it.each<[string, (c: ReturnType<typeof claims>) => string | undefined]>([

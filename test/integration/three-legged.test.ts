@@ -133,6 +133,16 @@ describe('consent against a real OpenID provider', () => {
     for (const stranger of strangers) await challengeOf(credentials.getToken(stranger, read))
   })
 
+  it('works for a client without secret, refresh included', async () => {
+    const { name, credentials, acting } = somebody()
+    const open = { provider: 'open', scopes: ['read'] }
+    const { authorizationUrl } = await challengeOf(credentials.getToken(acting, open))
+    await rig.consent(authorizationUrl, name)
+    const token = await credentials.getToken(acting, open)
+    rig.aheadMs = 7_200_000
+    expect((await credentials.getToken(acting, open)).value).not.toBe(token.value)
+  })
+
   it('gives all missing consents together from getTokens()', async () => {
     const { credentials, acting } = somebody()
     const { results, authorizationRequired } = await credentials.getTokens(acting, [
@@ -393,6 +403,18 @@ describe('waiting', () => {
     rig.serving = other
     await rig.consent(authorizationUrl, name)
     expect((await waiting).value).toBe((await other.getToken(acting, read)).value)
+  })
+
+  it('lets fifty who wait go on together', async () => {
+    const { name, credentials, acting } = somebody()
+    const waiting = Promise.all(
+      Array.from({ length: 50 }, () => credentials.getToken(acting, wait)),
+    )
+    const { authorizationUrl } = await challengeOf(credentials.getToken(acting, read))
+    const before = rig.tokenRequests()
+    await rig.consent(authorizationUrl, name)
+    expect(new Set((await waiting).map((token) => token.value)).size).toBe(1)
+    expect(rig.tokenRequests() - before).toBe(1)
   })
 
   it('goes on at once when it was finished here', async () => {

@@ -39,7 +39,7 @@ export interface ConsentRig {
   aheadMs: number
   /** Which of them serves the callback. Default: the first that was opened. */
   serving: OutboundCredentialProvider
-  /** Providers `calendar`, `files` (another resource, no `openid`) and `mail` (with `openid`), and those given. */
+  /** Providers `calendar`, `files` (another resource), `open` (a client without secret) and `mail` (with `openid`), and those given. */
   open(options?: RigOptions): OutboundCredentialProvider
   browserOf(subject: string): Browser
   /** Opens a consent link as `subject`, to its end. */
@@ -69,6 +69,12 @@ export async function startConsentRig(): Promise<ConsentRig> {
         client_secret: 'agent-secret',
         grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
         redirect_uris: names.map((name) => `${origin}/oauth/callback/${name}`),
+      },
+      {
+        client_id: 'public',
+        token_endpoint_auth_method: 'none',
+        grant_types: ['authorization_code', 'refresh_token'],
+        redirect_uris: [`${origin}/oauth/callback/open`],
       },
     ],
     resourceServers: {
@@ -168,6 +174,7 @@ function honestProviders(issuer: string): Record<string, Provider> {
   return {
     calendar: oauth2({ ...common, resource: API }),
     files: oauth2({ ...common, resource: OTHER_API }),
+    open: oauth2({ issuer, clientId: 'public', resource: API, allowInsecureLoopback: true }),
     mail: oauth2({ ...common, scopes: ['openid', 'email'], resource: API }),
   }
 }
