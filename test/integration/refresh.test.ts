@@ -168,6 +168,19 @@ describe('refresh on a provider that rotates and ends the family at reuse', () =
   })
 })
 
+it('tells a refresh also when its caller went away', async () => {
+  const { credentials, acting, get } = await connected()
+  rig.aheadMs += 2 * HOUR
+  const from = rig.audit.length
+  const controller = new AbortController()
+  const leaving = credentials.getToken(acting, { ...read, signal: controller.signal })
+  controller.abort(new Error('gone'))
+  await expect(leaving).rejects.toThrow('gone')
+  await get()
+  const types = rig.audit.slice(from).map((event) => event.type)
+  expect(types.filter((type) => type === 'token_refreshed')).toHaveLength(1)
+})
+
 describe('when the user revoked the grant', () => {
   it('asks for consent, tells it once, and does not ask the server again (O29, O54)', async () => {
     const { get, requests, credentials, acting } = await connected()
