@@ -6,7 +6,7 @@ import { type OutboundCredentialProvider, oauth2 } from 'deputize'
 import { type ConsentRig, challengeOf, startConsentRig, user } from './consent-rig.js'
 import { type HostileServer, replyJson, startHostileServer } from './hostile-server.js'
 
-export interface AttackOutcome {
+interface AttackOutcome {
   readonly attempts: number
   /** Attempts after which somebody had a token whom nobody meant to have it. */
   successes: number

@@ -23,8 +23,8 @@ import { Browser, type OpenOptions, type Page } from '../../examples/browser.js'
 import { type RunningOpenIdProvider, startOpenIdProvider } from '../../examples/openid-provider.js'
 
 export const API = 'https://api.example'
-export const OTHER_API = 'https://other.example'
-export const APP_ISSUER = 'https://people.example'
+const OTHER_API = 'https://other.example'
+const APP_ISSUER = 'https://people.example'
 
 /** A user of the application. */
 export const user = (subject: string): UserRef => ({ issuer: APP_ISSUER, subject })
@@ -158,7 +158,7 @@ function makeRig(app: Server, origin: string, services: RunningOpenIdProvider): 
 }
 
 /** Stands for the application's own session: whose cookie it is. */
-export function signedIn(request: Request): UserRef | undefined {
+function signedIn(request: Request): UserRef | undefined {
   const subject = cookie(request, 'user')
   return subject === undefined ? undefined : user(subject)
 }
@@ -177,11 +177,6 @@ function honestProviders(issuer: string): Record<string, Provider> {
     open: oauth2({ issuer, clientId: 'public', resource: API, allowInsecureLoopback: true }),
     mail: oauth2({ ...common, scopes: ['openid', 'email'], resource: API }),
   }
-}
-
-/** What is stored, without looking inside: rows of grants cannot be told from others, so their number is compared. */
-export async function rowsIn(store: VaultStore): Promise<number> {
-  return (await store.scan()).ids.length
 }
 
 /** The link of a consent that `promise` asks for. */

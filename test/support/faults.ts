@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { memoryStore, type VaultStore } from 'deputize'
 
 /** `reset-after`: the server gets the request and answers, but the answer never arrives. */
-export type Fault =
+type Fault =
   | 'hang'
   | 'reset'
   | 'reset-after'
