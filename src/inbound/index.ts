@@ -1,5 +1,6 @@
 export type { JwsAlgorithm } from '../jwt/algorithm.js'
 export type { JsonWebKeySet } from '../jwt/key-list.js'
+export type { MayActForUser } from './asserted-user.js'
 export type {
   Authenticator,
   AuthenticatorContext,
@@ -12,4 +13,6 @@ export type {
 export type { ClaimRule } from './claim-rules.js'
 export { jwtBearer } from './jwt-bearer.js'
 export type { JwtBearerOptions } from './jwt-bearer-options.js'
+export { stsIdentity } from './sts-identity.js'
+export type { StsIdentityOptions } from './sts-identity-options.js'
 export { InboundVerifier, type InboundVerifierOptions } from './verifier.js'

@@ -1,0 +1,7 @@
+export type { AwsCredentials, AwsCredentialsInput, AwsCredentialsLike } from './aws-credentials.js'
+export {
+  type CallerIdentityHeaders,
+  type SignCallerIdentityOptions,
+  signCallerIdentity,
+} from './sign-caller-identity.js'
+export type { StsFlavour } from './sts-hosts.js'
