@@ -7,6 +7,7 @@ import { checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { guardOrigin } from './origin-guard.js'
 import { type Hop, MAX_REDIRECTS, nextHop } from './redirects.js'
+import { signedCall } from './signed-call.js'
 import { stepUp } from './step-up.js'
 
 /** Whose credential the requests carry. */
@@ -19,7 +20,8 @@ export interface AuthenticatedFetchOptions
 
 /**
  * A `fetch` whose requests carry the credential of a provider, to that provider's `origins` only. Redirects are followed
- * by hand: away from the first origin neither credential nor body goes along. A 401 is answered once with a newer token,
+ * by hand: away from the first origin neither credential nor body goes along. A request that is signed for AWS is not
+ * redirected at all. A 401 is answered once with a newer token,
  * where the body can be sent again; a 403 that names scopes which the user has not granted asks for them.
  *
  * The returned function rejects with {@link OriginNotAllowedError} before any credential is fetched, with what
@@ -42,6 +44,14 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
     const scope = callerScope(options, what, [input, init])
     const provider = scope.credentials.provider(name)
     guardOrigin(name, provider, request.url)
+    if (provider.kind === 'aws-iam') {
+      const credentials = await scope.credentials.getAwsCredentials(scope.acting, {
+        provider: name,
+      })
+      return signedCall(request, options.fetch ?? fetch, (unsigned) =>
+        provider.sign(unsigned, credentials),
+      )
+    }
     const credential = credentialHeader(provider)
     if (request.headers.has(credential)) {
       throw new TypeError(

@@ -10,7 +10,9 @@ export type {
   RawRequest,
   Recognition,
 } from './authenticator.js'
+export { type AwsWebIdentityOptions, awsWebIdentity } from './aws-web-identity.js'
 export type { ClaimRule } from './claim-rules.js'
+export type { AllowedIamCallers } from './iam-rules.js'
 export { jwtBearer } from './jwt-bearer.js'
 export type { JwtBearerOptions } from './jwt-bearer-options.js'
 export { stsIdentity } from './sts-identity.js'

@@ -1,4 +1,3 @@
-import { isArnPattern, parseCallerArn } from '../aws/arn.js'
 import { checkHeaderValue, SERVER_ID_HEADER, USER_ID_HEADER } from '../aws/sign-caller-identity.js'
 import type { SignedIdentityRules } from '../aws/signed-identity.js'
 import { stsHosts } from '../aws/sts-hosts.js'
@@ -6,6 +5,7 @@ import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import type { MayActForUser } from './asserted-user.js'
+import { type AllowedIamCallers, checkIamRules, type IamRules, listOf } from './iam-rules.js'
 
 /** The furthest that the date of a signature may be from now; AWS itself allows no more. */
 const MAX_AGE_MS = 15 * MINUTE_MS
@@ -14,22 +14,11 @@ const MAX_AGE_MS = 15 * MINUTE_MS
  * Which IAM callers are let in. Fields are ANDed, lists are any-of. One of `allowedAccounts`, `allowedRoles` and
  * `allowedArns` is required.
  */
-export interface StsIdentityOptions {
+export interface StsIdentityOptions extends AllowedIamCallers {
   /** What callers sign, so that their signature is good for this server alone: its host name, for instance. */
   readonly serverId: string
   /** The header that they sign it in. Default `X-Deputize-Server-Id`. */
   readonly serverIdHeader?: string | undefined
-  /** Account numbers of 12 digits. */
-  readonly allowedAccounts?: readonly string[] | undefined
-  /** Roles: their ARN, of which STS does not tell the path, or with `allowedAccounts` their name. */
-  readonly allowedRoles?: readonly string[] | undefined
-  /**
-   * Patterns for the whole ARN of the caller or of its role, in one account; `*` stands for any characters up to the next
-   * `/`. A role session's name is chosen by whoever assumes the role.
-   */
-  readonly allowedArns?: readonly string[] | undefined
-  /** Unique ids, such as `AROA…` of a role: another one made under the same name is not let in. */
-  readonly allowedUniqueIds?: readonly string[] | undefined
   /** Whose STS endpoints are asked. Default: every region that we know of. */
   readonly regions?: readonly string[] | undefined
   /** How far the date of a signature may be from now. Milliseconds, 1,000 to 900,000; default 900,000. */
@@ -43,12 +32,7 @@ export interface StsIdentityOptions {
 }
 
 /** {@link StsIdentityOptions}, checked and copied. */
-export interface StsIdentityRules extends SignedIdentityRules {
-  readonly accounts: readonly string[] | undefined
-  /** Role ARNs without path, and names. */
-  readonly roles: readonly string[] | undefined
-  readonly arns: readonly string[] | undefined
-  readonly uniqueIds: readonly string[] | undefined
+export interface StsIdentityRules extends SignedIdentityRules, IamRules {
   readonly mayActForUser: MayActForUser | undefined
 }
 
@@ -78,7 +62,7 @@ export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentit
       )
     }
   }
-  const { allowedAccounts, allowedRoles, allowedArns, allowedUniqueIds } = options
+  const { allowedAccounts, allowedRoles, allowedArns } = options
   if (!allowedAccounts && !allowedRoles && !allowedArns) {
     throw new TypeError(
       'stsIdentity needs allowedAccounts, allowedRoles or allowedArns: anybody with an AWS account can sign a request.',
@@ -111,50 +95,8 @@ export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentit
     maxAgeMs,
     mayActForUser,
     hosts: stsHosts(options.regions && listOf('regions', options.regions, () => true)),
-    accounts: listOf('allowedAccounts', allowedAccounts, (one) => /^\d{12}$/.test(one)),
-    roles: rolesOf(allowedRoles, allowedAccounts !== undefined),
-    arns: listOf('allowedArns', allowedArns, isArnPattern),
-    uniqueIds: listOf('allowedUniqueIds', allowedUniqueIds, (one) => /^\w{1,128}$/.test(one)),
+    ...checkIamRules(options),
   }
-}
-
-function rolesOf(
-  value: readonly string[] | undefined,
-  withAccounts: boolean,
-): readonly string[] | undefined {
-  return listOf('allowedRoles', value, (one) => {
-    const isName = /^[\w+=,.@-]{1,64}$/.test(one)
-    return isName ? withAccounts : parseCallerArn(one)?.kind === 'role'
-  })?.map((one) => {
-    const role = parseCallerArn(one)
-    return role ? `arn:${role.partition}:iam::${role.accountId}:role/${role.name}` : one
-  })
-}
-
-function listOf(
-  option: string,
-  value: readonly string[] | undefined,
-  good: (one: string) => boolean,
-): readonly string[] | undefined {
-  if (value === undefined) return undefined
-  if (!Array.isArray(value) || value.length === 0) {
-    throw new TypeError(`${option} must be a list of at least one string.`)
-  }
-  for (const one of value) {
-    if (typeof one !== 'string' || !good(one)) {
-      throw new TypeError(`${option} takes ${wanted[option]}; got "${printable(one)}".`)
-    }
-  }
-  return Object.freeze([...value])
-}
-
-const wanted: Readonly<Record<string, string>> = {
-  regions: 'names of AWS regions',
-  allowedAccounts: 'account numbers of 12 digits',
-  allowedRoles: 'ARNs of roles, or with allowedAccounts their names',
-  allowedArns:
-    'patterns such as "arn:aws:iam::111122223333:user/*", with the partition and the account spelled out',
-  allowedUniqueIds: 'unique ids such as "AROA…"',
 }
 
 /** Names that the protocol has a use for already. */

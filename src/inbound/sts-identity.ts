@@ -1,4 +1,3 @@
-import { matchesArn } from '../aws/arn.js'
 import { type CallerIdentity, CallerIdentityRelay } from '../aws/caller-identity.js'
 import { partitions } from '../aws/partitions.js'
 import {
@@ -16,6 +15,7 @@ import type {
   InboundRequest,
   Recognition,
 } from './authenticator.js'
+import { applyIamRules } from './iam-rules.js'
 import {
   checkStsIdentityOptions,
   type StsIdentityOptions,
@@ -73,7 +73,7 @@ async function identify(
       ? readHeaderForm(header, rules, userId, clock())
       : readPresignedForm(token, rules, userId, clock())
   const caller = await relay.identify(signed, clock)
-  checkCaller(rules, caller)
+  applyIamRules(rules, caller)
   const { accountId, arn, principalArn } = caller
   const facts: Principal = {
     method: 'sts',
@@ -95,29 +95,6 @@ async function identify(
   return makePrincipal(user ? { ...facts, user } : facts)
 }
 
-/** @throws {@link InboundAuthError} `ERR_CLIENT_NOT_ALLOWED` */
-function checkCaller(rules: StsIdentityRules, caller: CallerIdentity): void {
-  const { accounts, roles, arns, uniqueIds } = rules
-  if (accounts && !accounts.includes(caller.accountId)) {
-    throw notAllowed('the account is none of allowedAccounts')
-  }
-  if (
-    roles &&
-    !(
-      caller.kind === 'assumed-role' &&
-      (roles.includes(caller.principalArn) || roles.includes(caller.name))
-    )
-  ) {
-    throw notAllowed('the caller is none of allowedRoles')
-  }
-  if (arns && !arns.some((pattern) => matchesArn(pattern, caller))) {
-    throw notAllowed('the ARN fits none of allowedArns')
-  }
-  if (uniqueIds && !uniqueIds.includes(caller.userId.split(':')[0]!)) {
-    throw notAllowed('the unique id is none of allowedUniqueIds')
-  }
-}
-
 /** Who vouches for the caller: the STS of its partition. */
 function issuerOf({ partition }: CallerIdentity): string {
   return `https://sts.${partitions.find(({ name }) => name === partition)!.suffix}`
@@ -128,10 +105,6 @@ function headerOf({ headers }: InboundRequest, name: string): string | undefined
   const values = headers.filter(([one]) => one.toLowerCase() === name)
   if (values.length > 1) throw ambiguous(`the request has more than one ${name} header`)
   return values[0]?.[1]
-}
-
-function notAllowed(reason: string): InboundAuthError {
-  return new InboundAuthError('ERR_CLIENT_NOT_ALLOWED', { reason })
 }
 
 function ambiguous(reason: string): InboundAuthError {
