@@ -50,8 +50,9 @@ export function checkSignature(
     path,
     query
       .filter(([name]) => name !== 'X-Amz-Signature')
-      .map((pair) => pair.map(escaped).join('='))
-      .sort()
+      .map(([name = '', value = '']) => [escaped(name), escaped(value)] as const)
+      .sort(([a, x], [b, y]) => order(a, b) || order(x, y))
+      .map((pair) => pair.join('='))
       .join('&'),
     ...names.split(';').map((name) => {
       return `${name}:${(request.headers.get(name) ?? '').trim().replace(/ +/g, ' ')}`
@@ -63,6 +64,10 @@ export function checkSignature(
   const text = ['AWS4-HMAC-SHA256', date, scope.join('/'), sha256(canonical)].join('\n')
   const signingKey = scope.reduce<string | Buffer>(hmac, `AWS4${key.secretAccessKey}`)
   return hmac(signingKey, text).toString('hex') === signature ? key : 'SignatureDoesNotMatch'
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
 }
 
 function sha256(data: string | Buffer): string {
