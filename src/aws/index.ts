@@ -4,4 +4,5 @@ export {
   type SignCallerIdentityOptions,
   signCallerIdentity,
 } from './sign-caller-identity.js'
+export type { SignedRequest, UnsignedRequest } from './sign-request.js'
 export type { StsFlavour } from './sts-hosts.js'

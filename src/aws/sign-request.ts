@@ -32,7 +32,7 @@ export interface SigningScope {
 }
 
 /** Headers that the signer sets. */
-export const signatureHeaders: readonly string[] = [
+const signatureHeaders: readonly string[] = [
   'authorization',
   'host',
   'x-amz-content-sha256',

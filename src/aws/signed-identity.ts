@@ -21,11 +21,11 @@ export const IDENTITY_HEADER = 'x-deputize-iam-request'
 /** What a bearer token of the presigned form begins with. */
 export const IDENTITY_TOKEN_PREFIX = 'deputize-aws-v1.'
 /** The longest header of the header form. */
-export const MAX_HEADER_BYTES = 16_384
+const MAX_HEADER_BYTES = 16_384
 /** The longest token of the presigned form. */
-export const MAX_TOKEN_BYTES = 8_192
+const MAX_TOKEN_BYTES = 8_192
 /** The longest that a presigned URL may be good for; as long as AWS itself takes one for this use. */
-export const MAX_PRESIGNED_SECONDS = 900
+const MAX_PRESIGNED_SECONDS = 900
 
 /** What a signed request is held against. */
 export interface SignedIdentityRules {

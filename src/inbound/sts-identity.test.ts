@@ -4,6 +4,7 @@ import { codeOf, fakeClock } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
 import { type SignCallerIdentityOptions, signCallerIdentity } from '../aws/sign-caller-identity.js'
 import { type FakeStsOptions, startFakeSts } from '../testing/fake-sts.js'
+import { WorkloadIdentity } from '../workload/identity.js'
 import { stsIdentity } from './sts-identity.js'
 import type { StsIdentityOptions } from './sts-identity-options.js'
 import { InboundVerifier } from './verifier.js'
@@ -626,6 +627,8 @@ describe('stsIdentity', () => {
         issuer: `arn:aws:iam::${account}:role/caller-role`,
         subject: 'ana',
       })
+      const agent = new WorkloadIdentity({ name: 'agent' })
+      expect(agent.actFor(principal).userKnown).toBe('asserted')
       expect(await codeOf(send(await sign({ form, userId: 'bob' })))).toBe('ERR_CLIENT_NOT_ALLOWED')
       expect(await codeOf(send({ ...(await sign({ form })), [USER]: 'ana' }))).toBe(
         'ERR_CLIENT_NOT_ALLOWED',
