@@ -99,6 +99,8 @@ describe('ARNs of callers', () => {
     [`arn:aws:sts::${A}:assumed-role/*/adm`, false],
     [`arn:aws:sts::${A}:assumed-role*admin`, false],
     [`arn:aws:sts::${A}:*admin`, false],
+    [`arn:aws:sts::${A}:assumed-role/app?admin`, false],
+    [`arn:aws:sts::${A}?assumed-role/app/admin`, false],
     ['arn:aws:iam::111122223334:role/app', false],
     [`arn:aws-cn:iam::${A}:role/app`, false],
   ])('S37 matches from end to end: %s', (pattern, expected) => {

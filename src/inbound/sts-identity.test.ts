@@ -161,12 +161,11 @@ describe('stsIdentity', () => {
     ['an upper-case signature', (url) => url.replace(/[0-9a-f]{64}$/, (s) => s.toUpperCase())],
     ['nothing', () => ''],
     ['a line break', (url) => `${url}\r\nx`],
-  ])('S30 refuses a presigned URL with %s', async (_, change) => {
+  ])('S30 refuses a presigned URL with %s, and asks nobody', async (_, change) => {
     const { sts, sign, send } = await rig()
-    expect(await codeOf(send(represign(await sign({ form: 'presigned' }), change)))).toMatch(
-      /^ERR_(MALFORMED_TOKEN|BAD_SIGNATURE)$/,
-    )
-    expect(sts.requests.every((request) => request.action === 'GetCallerIdentity')).toBe(true)
+    const headers = represign(await sign({ form: 'presigned' }), change)
+    expect(await codeOf(send(headers))).toBe('ERR_MALFORMED_TOKEN')
+    expect(sts.requests).toEqual([])
   })
 
   it('S30 sends the one body, whatever the caller signed', async () => {
