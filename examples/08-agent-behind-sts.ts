@@ -8,7 +8,6 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import {
-  awsIam,
   InboundVerifier,
   OutboundCredentialProvider,
   requireAwsCredentials,
@@ -17,6 +16,7 @@ import {
 } from 'deputize'
 import { signCallerIdentity } from 'deputize/aws'
 import { nodeHandler } from 'deputize/node'
+import { awsIam } from 'deputize/providers'
 import { startFakeSts } from 'deputize/testing'
 import { listen, stop } from './api-server.js'
 

@@ -1,5 +1,6 @@
-import { awsIam, OutboundCredentialProvider, WorkloadIdentity } from 'deputize'
+import { OutboundCredentialProvider, WorkloadIdentity } from 'deputize'
 import { signCallerIdentity } from 'deputize/aws'
+import { awsIam } from 'deputize/providers'
 import { describe, expect, it, vi } from 'vitest'
 
 const notFound = vi.hoisted(() => () => {

@@ -1,16 +1,13 @@
-import { base64url, isWellFormed, utf8 } from '../bytes.js'
+import { base64url, utf8 } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { AwsCredentialsInput } from './aws-credentials.js'
 import { AwsCredentialSource } from './credential-source.js'
+import { checkHeaderValue, SERVER_ID_HEADER, USER_ID_HEADER } from './identity-headers.js'
 import { loadSigner } from './load.js'
 import { IDENTITY_HEADER, IDENTITY_REQUEST, IDENTITY_TOKEN_PREFIX } from './signed-identity.js'
 import { type StsFlavour, stsHost } from './sts-hosts.js'
 import { WebSha256 } from './web-sha256.js'
 
-/** The header that binds a signature to a server. */
-export const SERVER_ID_HEADER = 'X-Deputize-Server-Id'
-/** The header that names the user whom an IAM caller acts for. */
-export const USER_ID_HEADER = 'X-Amzn-Bedrock-AgentCore-Runtime-User-Id'
 /** How long a presigned URL is good for, in seconds. */
 const PRESIGNED_SECONDS = 300
 
@@ -99,16 +96,6 @@ export async function signCallerIdentity(
   )
   const json = JSON.stringify(headers)
   return Object.freeze({ [spelled(IDENTITY_HEADER)]: base64url(utf8(json)), ...outer })
-}
-
-/** @throws `TypeError` naming the option. */
-export function checkHeaderValue(value: unknown, option: string): asserts value is string {
-  const good =
-    typeof value === 'string' &&
-    value.length <= 1024 &&
-    isWellFormed(value) &&
-    /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
-  if (!good) throw new TypeError(`${option} must be 1 to 1024 characters of visible ASCII.`)
 }
 
 function spelled(name: string): string {

@@ -1,4 +1,4 @@
-import { checkHeaderValue, SERVER_ID_HEADER, USER_ID_HEADER } from '../aws/sign-caller-identity.js'
+import { checkHeaderValue, SERVER_ID_HEADER, USER_ID_HEADER } from '../aws/identity-headers.js'
 import type { SignedIdentityRules } from '../aws/signed-identity.js'
 import { stsHosts } from '../aws/sts-hosts.js'
 import { MINUTE_MS } from '../clock.js'
