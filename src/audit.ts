@@ -41,6 +41,7 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
   | ({ readonly type: 'api_key_served' } & Outbound)
+  | ({ readonly type: 'aws_credentials_served'; readonly roleArn?: string } & Outbound)
   | ({ readonly type: 'consent_started' } & Consent)
   | ({ readonly type: 'consent_completed' } & Consent)
   | ({ readonly type: 'consent_refused'; readonly reason: string } & Consent)

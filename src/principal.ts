@@ -23,9 +23,12 @@ export interface Actor {
 /** An AWS IAM caller. */
 export interface IamIdentity {
   readonly accountId: string
+  /** As AWS names the caller, with the session of an assumed role. */
   readonly arn: string
+  /** Whom permissions are given to: of an assumed role its role, which has no path where STS was asked. */
   readonly principalArn: string
-  readonly userId: string
+  /** The unique id, which a user or role made anew under an old name does not share. AWS-signed JWTs have none. */
+  readonly userId?: string
 }
 
 /** Who called, by which proof. One shape for every inbound method. */

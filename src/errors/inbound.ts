@@ -20,6 +20,7 @@ export type InboundAuthErrorCode =
   | 'ERR_PROOF_REQUIRED'
   | 'ERR_INSUFFICIENT_SCOPE'
   | 'ERR_KEYS_UNAVAILABLE'
+  | 'ERR_STS_UNAVAILABLE'
 
 /** What the caller may know: RFC 6750 §3.1's codes, or none where it sent no credential, or that we cannot judge now. */
 export type RefusalClass =
@@ -36,7 +37,7 @@ const messages: Record<RefusalClass, string> = {
   insufficient_scope:
     'The access token lacks a scope that this resource requires. Ask for a token with error.requiredScopes.',
   temporarily_unavailable:
-    "The issuer's keys cannot be had right now, so the credential cannot be judged. Try again later.",
+    'What the credential is judged by cannot be had right now. Try again later.',
 }
 
 function classOf(code: InboundAuthErrorCode): RefusalClass {
@@ -46,6 +47,7 @@ function classOf(code: InboundAuthErrorCode): RefusalClass {
     case 'ERR_INSUFFICIENT_SCOPE':
       return 'insufficient_scope'
     case 'ERR_KEYS_UNAVAILABLE':
+    case 'ERR_STS_UNAVAILABLE':
       return 'temporarily_unavailable'
     default:
       return 'invalid_token'

@@ -1,7 +1,12 @@
 import type { AccessToken } from '../access-token.js'
 import { Audit } from '../audit.js'
-import { systemClock } from '../clock.js'
-import type { CredentialSource, TokenRequest } from '../context/credential-source.js'
+import type { AwsCredentials } from '../aws/aws-credentials.js'
+import { type Clock, systemClock } from '../clock.js'
+import type {
+  AwsCredentialsRequest,
+  CredentialSource,
+  TokenRequest,
+} from '../context/credential-source.js'
 import { runInScope } from '../context/run-context.js'
 import { isDeputizeError } from '../errors/base.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
@@ -42,6 +47,7 @@ export class OutboundCredentialProvider implements CredentialSource {
   readonly #callback: ConsentCallback
   readonly #waiters = new ConsentWaiters()
   readonly #audit: Audit
+  readonly #clock: Clock
 
   /** @throws `TypeError` An option is wrong; it is named. */
   constructor(options: OutboundCredentialProviderOptions) {
@@ -50,6 +56,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     const callbackUrl = checkCallbackUrl(options)
     const identifyUser = checkIdentifyUser(options.identifyUser)
     this.#audit = new Audit(options.audit, clock)
+    this.#clock = clock
     this.#registry = new ProviderRegistry(options.providers, clock)
     const index = new ConnectionsIndex(vault, clock)
     this.#index = index
@@ -137,6 +144,31 @@ export class OutboundCredentialProvider implements CredentialSource {
     }
     this.#audit.emit({ type: 'api_key_served', ...auditActing(acting), provider: name })
     return key
+  }
+
+  /**
+   * Credentials of an `awsIam()` provider with at least five minutes to live, in the form that SDK clients take.
+   *
+   * @throws {@link ConfigurationError} There is no such provider, or an optional package is missing.
+   * @throws {@link AwsCredentialsError} There are none to be had.
+   */
+  async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
+    checkActing(acting, 'getAwsCredentials')
+    const { provider: name, policy } = request
+    const provider = this.#registry.awsIam(name)
+    const { roleArn } = provider
+    const workload = acting.workload.name
+    const credentials = await provider.credentials({ workload, policy, clock: this.#clock })
+    const facts = { ...auditActing(acting), provider: name, ...(roleArn ? { roleArn } : {}) }
+    this.#audit.emit({ type: 'aws_credentials_served', ...facts })
+    return credentials
+  }
+
+  /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
+  awsCredentials(acting: Acting, request: AwsCredentialsRequest): () => Promise<AwsCredentials> {
+    checkActing(acting, 'awsCredentials')
+    this.#registry.awsIam(request.provider)
+    return () => this.getAwsCredentials(acting, request)
   }
 
   /**

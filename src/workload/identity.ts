@@ -81,7 +81,9 @@ export class WorkloadIdentity {
         'actFor() takes a Principal as an InboundVerifier returned it; a copy or a literal is refused. For a user whom your own code authenticated there is unverifiedUser().',
       )
     }
-    return this.#act({ user: principal.user, userKnown: 'verified', actor: principal.actor })
+    // An IAM caller says itself for whom it acts; nobody verified that.
+    const userKnown = principal.iam ? 'asserted' : 'verified'
+    return this.#act({ user: principal.user, userKnown, actor: principal.actor })
   }
 
   /**
