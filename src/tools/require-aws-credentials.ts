@@ -1,8 +1,8 @@
 import type { AwsCredentials } from '../aws/aws-credentials.js'
-import { type CallerOptions, callerScope } from '../context/caller.js'
+import type { CallerOptions } from '../context/caller.js'
 import type { AwsCredentialsRequest } from '../context/credential-source.js'
-import { runInScope } from '../context/run-context.js'
-import { checkWrappable, dress, isDecoratorContext } from './wrap.js'
+import type { Scope } from '../context/run-context.js'
+import { wrapFunction } from './wrap-function.js'
 
 /** Which AWS credentials a function requires, and for whom. */
 export interface RequireAwsCredentialsOptions extends CallerOptions, AwsCredentialsRequest {}
@@ -28,33 +28,7 @@ export function requireAwsCredentials(
   ...rest: [fn?: unknown]
 ): unknown {
   const { provider, policy } = options
-  if (typeof provider !== 'string' || provider === '') {
-    throw new TypeError(
-      'requireAwsCredentials() needs the option provider: a name of the option providers.',
-    )
-  }
-  const what = `requireAwsCredentials({ provider: ${JSON.stringify(provider)} })`
-  const credential = `aws ${provider}`
-  const wrap = (fn: unknown) => {
-    checkWrappable(fn, credential, what)
-    return dress(
-      async function (this: unknown, ...args: unknown[]) {
-        const scope = callerScope(options, what, args)
-        const given = await scope.credentials.getAwsCredentials(scope.acting, { provider, policy })
-        return runInScope(scope, () => Reflect.apply(fn, this, [given, ...args]))
-      },
-      fn,
-      credential,
-      1,
-    )
-  }
-  if (rest.length > 0) return wrap(rest[0])
-  return (fn: unknown, context?: unknown) => {
-    if (isDecoratorContext(context)) {
-      throw new TypeError(
-        'requireAwsCredentials() does not decorate methods: wrap the function that makes the call, or use authenticatedFetch().',
-      )
-    }
-    return wrap(fn)
-  }
+  const get = ({ credentials, acting }: Scope) =>
+    credentials.getAwsCredentials(acting, { provider, policy })
+  return wrapFunction({ name: 'requireAwsCredentials', provider, kind: 'aws', options, get }, rest)
 }
