@@ -88,7 +88,10 @@ describe('fileStore', () => {
     mkdirSync(elsewhere, { mode: 0o700 })
     writeFileSync(join(elsewhere, 'victim'), 'mine')
 
-    symlinkSync(elsewhere, join(directory, other))
+    // Not even to a row that is in order.
+    const foreign = newId()
+    await fileStore(elsewhere).put(foreign, row)
+    symlinkSync(join(elsewhere, foreign), join(directory, other))
     for (const call of [
       () => store.get(other),
       () => store.put(other, row),
@@ -105,6 +108,7 @@ describe('fileStore', () => {
     await store.put(id, { ...row, version: 2 }, { replaces: 1 })
     expect(await store.get(id)).toEqual({ ...row, version: 2 })
     expect(readFileSync(join(elsewhere, 'victim'), 'utf8')).toBe('mine')
+    expect(await fileStore(elsewhere).get(foreign)).toEqual(row)
   })
 
   it.each(['', '..', '../../etc', 'a/b', 'A'.repeat(64), '\0'])(

@@ -3,7 +3,7 @@ import { isDeputizeError } from '../errors/base.js'
 import { VaultUnavailableError } from '../errors/vault.js'
 
 /** How long one call of a store may take by default, in milliseconds. */
-export const STORE_TIMEOUT_MS = 5 * SECOND_MS
+const STORE_TIMEOUT_MS = 5 * SECOND_MS
 const MAX_TIMEOUT_MS = 60 * SECOND_MS
 
 /**

@@ -67,6 +67,7 @@ describe.skipIf(!postgresServer)(needs(postgresServer, 'postgresql', 'postgresSt
   it('makes its table once when many find it missing at once', async () => {
     const table = 'made_at_once'
     const stores = Array.from({ length: 20 }, () => postgresStore(connect({ max: 1 }), { table }))
+    await Promise.all(pools.map((pool) => pool.query('select 1'))) // connected, so that they start together
     const ids = stores.map(newId)
     const wrote = await Promise.all(
       stores.map((store, at) => store.put(ids[at] ?? '', row, { replaces: 0 })),
@@ -124,9 +125,15 @@ describe.skipIf(!postgresServer)(needs(postgresServer, 'postgresql', 'postgresSt
     expect((await store.scan()).ids).toEqual([lasting])
     const count = async () => (await pool.query('select id from passing')).rows.length
     expect(await count()).toBe(11)
+    // A row past its time is no row to a writer either.
+    const [again = '', never = ''] = ids
+    expect(await store.put(never, { ...row, version: 2 }, { replaces: 1 })).toBe(false)
+    expect(await store.put(again, { ...row, version: 3 }, { replaces: 0 })).toBe(true)
+    expect(await store.get(again)).toEqual({ ...row, version: 3 })
+    await store.delete(again)
     nowMs += 60_000
     await store.put(next, { ...row, keepUntilMs: nowMs + 5_000 })
-    await expect.poll(count).toBe(2)
+    await expect.poll(count).toBe(2) // the lasting one, and the next
   })
 
   it('P05 a backend that is killed is unavailable; the next call works, and no row is half', async () => {

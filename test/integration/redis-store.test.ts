@@ -150,8 +150,8 @@ describe.skipIf(!redisServer)(needs(redisServer, 'redis-server', 'redisStore'), 
     })
 
     it(`P04 ${name}: replies that refuse are errors with their code`, async () => {
-      for (const reply of ['LOADING', 'READONLY', 'OOM', 'MISCONF', 'NOAUTH', 'CLUSTERDOWN']) {
-        const server = await refusing(`-${reply} s3cr3t\r\n`)
+      for (const reply of ['LOADING', 'READONLY', 'OOM', 'MISCONF', 'NOAUTH', 'MOVED']) {
+        const server = await refusing(`-${reply} 3999 s3cr3t:6381\r\n`)
         const store = redisStore(await clients[name](server.url), { timeoutMs: 500 })
         for (const call of everyCall(store, newId())) {
           const { outcome } = await timed(call())

@@ -153,6 +153,12 @@ for (const [name, Database] of Object.entries(handles)) {
       nowMs += 6_000
       expect(await own.get(ids[0] ?? '')).toBeUndefined()
       expect(await own.scan()).toEqual({ ids: [] })
+      // A row past its time is no row to a writer either.
+      const [again = '', never = ''] = ids
+      expect(await own.put(never, { ...row, version: 2 }, { replaces: 1 })).toBe(false)
+      expect(await own.put(again, { ...row, version: 3 }, { replaces: 0 })).toBe(true)
+      expect(await own.get(again)).toEqual({ ...row, version: 3 })
+      await own.delete(again)
       nowMs += 60_000
       const last = newId()
       await own.put(last, { ...row, keepUntilMs: nowMs + 5_000 })
