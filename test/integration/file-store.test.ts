@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fileStore } from '../../src/vault/file-store.js'
 import { sealedOf } from '../support/sealed-of.js'
 import type { ChildTask } from '../support/store-child.js'
-import { buildChild, hammer, newId, startChild } from '../support/store-children.js'
+import { buildChild, hammer, newId, startChild, takeTurns } from '../support/store-children.js'
 
 let folder: string
 let program: Awaited<ReturnType<typeof buildChild>>
@@ -53,6 +53,21 @@ describe('fileStore between processes', () => {
     expect(wins).toEqual([100, 100, 100, 100])
     expect(version).toBe(400)
   })
+
+  it('V20 four processes that stand still now and then lose no step', async () => {
+    const spec = { kind: 'file', at: join(folder, 'stopped') } as const
+    const { wins, version } = await hammer(spec, 60, true)
+    expect(wins).toEqual([60, 60, 60, 60])
+    expect(version).toBe(240)
+  })
+
+  it.each([false, true])(
+    'V20 a row is created by one and deleted by it (standing still: %s)',
+    async (stopped) => {
+      const spec = { kind: 'file', at: join(folder, 'turns') } as const
+      expect(await takeTurns(spec, 40, stopped)).toEqual([40, 40, 40, 40])
+    },
+  )
 
   it('V22 kill -9 in the middle of writing, 200 times: the old row or the new one', async () => {
     const at = join(folder, 'killed')

@@ -5,7 +5,7 @@ import { VaultUnavailableError } from '../../src/errors/vault.js'
 import { describeVaultStore } from '../../src/testing/store-contract.js'
 import { postgresStore } from '../../src/vault/postgres-store.js'
 import type { VaultStore } from '../../src/vault/store.js'
-import { hammer, newId } from '../support/store-children.js'
+import { hammer, newId, takeTurns } from '../support/store-children.js'
 import { needs, postgresServer } from './binaries.js'
 import { type RunningPostgres, startPostgres } from './postgres.js'
 
@@ -62,6 +62,8 @@ describe.skipIf(!postgresServer)(needs(postgresServer, 'postgresql', 'postgresSt
     const { wins, version } = await hammer({ kind: 'postgres', at: postgres.uri }, 100)
     expect(wins).toEqual([100, 100, 100, 100])
     expect(version).toBe(400)
+    const turns = await takeTurns({ kind: 'postgres', at: postgres.uri }, 25)
+    expect(turns).toEqual([25, 25, 25, 25])
   })
 
   it('makes its table once when many find it missing at once', async () => {

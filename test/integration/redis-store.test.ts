@@ -7,7 +7,7 @@ import { describeVaultStore } from '../../src/testing/store-contract.js'
 import type { RedisLike } from '../../src/vault/redis-like.js'
 import { redisStore } from '../../src/vault/redis-store.js'
 import type { VaultStore } from '../../src/vault/store.js'
-import { hammer, newId } from '../support/store-children.js'
+import { hammer, newId, takeTurns } from '../support/store-children.js'
 import { needs, redisServer } from './binaries.js'
 import { type RunningRedis, startRedis } from './redis.js'
 
@@ -77,6 +77,7 @@ describe.skipIf(!redisServer)(needs(redisServer, 'redis-server', 'redisStore'), 
       const { wins, version } = await hammer({ kind, at: redis.url }, 250)
       expect(wins).toEqual([250, 250, 250, 250])
       expect(version).toBe(1_000)
+      expect(await takeTurns({ kind, at: redis.url }, 40)).toEqual([40, 40, 40, 40])
     })
 
     it(`V16 P03 ${name}: unavailable, not empty, while Redis stands still; recovers`, async () => {

@@ -10,7 +10,7 @@ import { VaultUnavailableError } from '../../src/errors/vault.js'
 import { describeVaultStore } from '../../src/testing/store-contract.js'
 import { type SqliteStoreOptions, sqliteStore } from '../../src/vault/sqlite-store.js'
 import { betterSqlite, nodeSqlite } from '../support/open-store.js'
-import { hammer, newId } from '../support/store-children.js'
+import { hammer, newId, takeTurns } from '../support/store-children.js'
 
 const row = { sealed: new Uint8Array([1, 2, 3]), version: 1 }
 
@@ -76,6 +76,8 @@ for (const [name, Database] of Object.entries(handles)) {
       const { wins, version } = await hammer({ kind, at: join(folder, 'hammered.db') }, 100)
       expect(wins).toEqual([100, 100, 100, 100])
       expect(version).toBe(400)
+      const turns = await takeTurns({ kind, at: join(folder, 'turns.db') }, 25)
+      expect(turns).toEqual([25, 25, 25, 25])
     })
 
     it('V23 waits for a writer without holding the process up, and not for ever', async () => {

@@ -27,9 +27,15 @@ export function nodeSqlite(): SqliteClass | undefined {
   return loaded('node:sqlite')?.DatabaseSync as SqliteClass | undefined
 }
 
-/** `better-sqlite3`, which is built natively and so is not among our packages; used where somebody installed it. */
+/** `better-sqlite3`, which is built natively and so is not among our packages; used where it is built for this Node. */
 export function betterSqlite(): SqliteClass | undefined {
-  return loaded('better-sqlite3') as SqliteClass | undefined
+  const Database = loaded('better-sqlite3') as SqliteClass | undefined
+  try {
+    if (Database) new Database(':memory:').close()
+    return Database
+  } catch {
+    return undefined
+  }
 }
 
 function loaded(name: string): Record<string, unknown> | undefined {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'vite'
 import { root } from '../../scripts/subpaths.js'
@@ -36,27 +37,53 @@ export function startChild(file: string, task: ChildTask, node = process.execPat
   })
 }
 
-/** Has four processes add to one row at once. Gives what each won, and the version in the end. */
-export async function hammer(spec: StoreSpec, increments: number) {
-  const id = newId()
+/** Runs four processes over one row, and gives the number that each printed last. */
+async function four(task: ChildTask, stopped: boolean): Promise<number[]> {
   const program = await buildChild()
   try {
-    const wins = await Promise.all(
+    return await Promise.all(
       Array.from({ length: 4 }, async () => {
-        const child = startChild(program.file, { ...spec, id, increments })
+        const child = startChild(program.file, task)
         let output = ''
         child.stdout?.on('data', (chunk) => {
           output += chunk
         })
+        // Wherever it is, it stands still for longer than the others take for a write.
+        const stopping = setInterval(
+          () => {
+            if (!stopped) return
+            child.kill('SIGSTOP')
+            setTimeout(() => child.kill('SIGCONT'), 60)
+          },
+          100 + Math.random() * 50,
+        )
         await new Promise((resolve) => child.once('close', resolve))
-        return Number(/^wins (\d+)$/m.exec(output)?.[1])
+        clearInterval(stopping)
+        return Number(/^(?:wins|turns) (\d+)$/m.exec(output)?.[1])
       }),
     )
-    const { store, close } = await openStore(spec)
-    const version = (await store.get(id))?.version
-    await close()
-    return { wins, version }
   } finally {
     program.close()
+  }
+}
+
+/** Has four processes add to one row at once. Gives what each won, and the version in the end. */
+export async function hammer(spec: StoreSpec, increments: number, stopped = false) {
+  const id = newId()
+  const wins = await four({ ...spec, id, increments }, stopped)
+  const { store, close } = await openStore(spec)
+  const version = (await store.get(id))?.version
+  await close()
+  return { wins, version }
+}
+
+/** Has four processes create and delete one row in turns. Gives how often each was alone. */
+export async function takeTurns(spec: StoreSpec, turns: number, stopped = false) {
+  const folder = mkdtempSync(join(tmpdir(), 'deputize-turns-'))
+  const marker = join(folder, 'marker')
+  try {
+    return await four({ ...spec, id: newId(), turns, marker }, stopped)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
   }
 }
