@@ -21,7 +21,7 @@ export interface DpopOptions {
   readonly required?: boolean | undefined
   /** Where used proofs are remembered. Default: in this process; with several processes, share one. */
   readonly replayGuard?: ReplayGuard | undefined
-  /** At least 32 characters, the same in every process. With it, every proof must carry a nonce of ours, 2 to 6 minutes old at most. */
+  /** At least 32 characters, the same in every process. With it, every proof must carry a nonce of ours, which is good for 2 to 4 minutes. */
   readonly nonceSecret?: SecretInput | undefined
 }
 
