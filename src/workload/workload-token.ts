@@ -14,7 +14,7 @@ import type { Acting } from './acting.js'
 export const WORKLOAD_TOKEN_LIFETIME_MS = 15 * MINUTE_MS
 
 /** A type of its own (RFC 8725 §3.11): it passes for no user's access token, and no such token for it. */
-export const WORKLOAD_TOKEN_TYPE = 'workload-access-token+jwt'
+const WORKLOAD_TOKEN_TYPE = 'workload-access-token+jwt'
 
 /** What a workload access token says. */
 export interface WorkloadAccess {
