@@ -43,7 +43,7 @@ export interface Principal {
   readonly iam?: IamIdentity
   /** The user behind the call; absent when the caller is a client of its own. */
   readonly user?: UserRef
-  /** Who says so, where it was not the user's own issuer: `asserted` when nobody verified it. Absent with `user`: verified. */
+  /** How the user is known, where another agent says for whom it acts: `asserted` when nobody verified it. */
   readonly userKnown?: 'verified' | 'asserted'
 }
 

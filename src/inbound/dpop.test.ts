@@ -165,6 +165,8 @@ describe('dpop', () => {
     expect(await outcome({ htu }, {}, { target: '/aä' })).toBeUndefined()
     expect(await outcome({ htu }, {}, { target: 'http://other.example/a%C3%A4' })).toBeUndefined()
     expect(await outcome({ htu }, {}, { target: '*' })).toBe('ERR_BAD_PROOF')
+    const cased = 'https://agent.example/Mcp'
+    expect(await outcome({ htu: cased }, {}, { target: '/Mcp' })).toBeUndefined()
   })
 
   it('J67 wants one proof, and one only', async () => {
@@ -263,6 +265,7 @@ describe('dpop', () => {
     { jkt: 'x' },
     { jkt: 7 },
     { jkt: thumbprint(holder), kid: 'k' },
+    { jkt: thumbprint(holder), osc: thumbprint(holder) },
     { jwk: {} },
     {},
     [],
