@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   codeOf,
@@ -183,6 +184,25 @@ describe('dpop', () => {
     const flipped = `${proof().slice(0, -4)}AAAA`
     expect(await codeOf(verifier.verify(request(token, flipped)))).toBe('ERR_BAD_PROOF')
     expect(await codeOf(verifier.verify(request(token, 'x'.repeat(8193))))).toBe('ERR_BAD_PROOF')
+  })
+
+  it('J67 answers whatever a proof holds with a typed refusal', async () => {
+    const strict = verifierOf({ nonceSecret: 'n'.repeat(32) })
+    const anything = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom('\ud800', 'https://\ud800', 1e308, -0),
+    )
+    const members = fc.constantFrom('jti', 'htm', 'htu', 'iat', 'ath', 'nonce', 'jwk', 'typ', 'kid')
+    await fc.assert(
+      fc.asyncProperty(members, anything, async (member, value) => {
+        const isHeader = ['jwk', 'typ', 'kid'].includes(member)
+        const change = { [member]: value }
+        const proof = isHeader ? proofFor(token, {}, change) : proofFor(token, change)
+        const error = await strict.verify(request(token, proof)).catch((e: unknown) => e)
+        expect(error).toBeInstanceOf(InboundAuthError)
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('J67 takes the request of a Web server', async () => {
