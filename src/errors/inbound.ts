@@ -22,7 +22,7 @@ export type InboundAuthErrorCode =
   | 'ERR_BAD_PROOF'
   | 'ERR_NONCE_REQUIRED'
   | 'ERR_REPLAYED'
-  | 'ERR_REPLAY_GUARD_UNAVAILABLE'
+  | 'ERR_GUARD_UNAVAILABLE'
   | 'ERR_INSUFFICIENT_SCOPE'
   | 'ERR_KEYS_UNAVAILABLE'
   | 'ERR_INTROSPECTION_UNAVAILABLE'
@@ -66,7 +66,7 @@ function classOf(code: InboundAuthErrorCode): RefusalClass {
       return 'use_dpop_nonce'
     case 'ERR_KEYS_UNAVAILABLE':
     case 'ERR_INTROSPECTION_UNAVAILABLE':
-    case 'ERR_REPLAY_GUARD_UNAVAILABLE':
+    case 'ERR_GUARD_UNAVAILABLE':
       return 'temporarily_unavailable'
     default:
       return 'invalid_token'

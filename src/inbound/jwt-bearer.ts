@@ -14,7 +14,7 @@ import {
   type JwtBearerOptions,
   type JwtBearerRules,
 } from './jwt-bearer-options.js'
-import { provePossession } from './possession.js'
+import { provePossession, requireBinding } from './possession.js'
 
 /**
  * Accepts access tokens that are JWTs of one issuer ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068), and the
@@ -88,6 +88,7 @@ async function verifyToken(
   const actor = actorOf(claims)
   applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
   applyClaimRules(rules.customClaims, claims)
+  requireBinding(claims, rules.dpop)
   const { subject, audience, expiresAtMs } = registered
   return makePrincipal(
     {
