@@ -22,11 +22,11 @@ export interface AccessTokenFacts {
 export class AccessToken implements AccessTokenFacts {
   readonly #value: string
   readonly tokenType: string
-  readonly expiresAtMs?: number
+  declare readonly expiresAtMs?: number
   readonly scopes: readonly string[]
   readonly missingScopes: readonly string[]
   readonly provider: string
-  readonly account?: string
+  declare readonly account?: string
 
   constructor(value: string, facts: AccessTokenFacts) {
     this.#value = value

@@ -1,3 +1,4 @@
+import { concat } from './bytes.js'
 import { printable } from './errors/base.js'
 import { NetworkError } from './errors/outbound.js'
 
@@ -30,9 +31,11 @@ export interface SafeFetchOptions {
 export function safeFetch(options: SafeFetchOptions = {}): Fetch {
   const { timeoutMs = REQUEST_TIMEOUT_MS, maxBytes = MAX_ANSWER_BYTES } = options
   return async (input, init) => {
-    const url = new URL(input instanceof Request ? input.url : String(input))
-    const shown = describeUrl(url)
-    const refusal = refuseUrl(url, options.allowInsecureLoopback ?? false)
+    const address = input instanceof Request ? input.url : String(input)
+    const shown = describeAddress(address)
+    const refusal = URL.canParse(address)
+      ? refuseUrl(new URL(address), options.allowInsecureLoopback ?? false)
+      : 'is no absolute URL.'
     if (refusal) {
       throw new NetworkError({ url: shown, reason: 'address_not_allowed', detail: refusal })
     }
@@ -40,18 +43,26 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
     const timer = setTimeout(() => deadline.abort(), timeoutMs)
     const outer = init?.signal ?? undefined
     const signal = outer ? AbortSignal.any([outer, deadline.signal]) : deadline.signal
+    // A stand-in for fetch may not listen to the signal: the race keeps the deadline in any case.
+    const aborted = new Promise<never>((_, reject) => {
+      const stop = () => reject(new Error('aborted'))
+      if (signal.aborted) stop()
+      else signal.addEventListener('abort', stop, { once: true })
+    })
+    aborted.catch(() => {})
     try {
-      const answer = await (options.fetch ?? fetch)(input, { ...init, redirect: 'manual', signal })
+      const asked = (options.fetch ?? fetch)(input, { ...init, redirect: 'manual', signal })
+      const answer = await Promise.race([asked, aborted])
       if (answer.type === 'opaqueredirect' || (answer.status >= 300 && answer.status < 400)) {
-        await answer.body?.cancel().catch(() => {})
+        answer.body?.cancel().catch(() => {})
         throw new NetworkError({
           url: shown,
           reason: 'redirected',
           detail: `answered with a redirect (HTTP ${answer.status}); it is not followed, since it would carry secrets elsewhere. Configure the final address.`,
         })
       }
-      const bytes = await readBounded(answer, maxBytes, shown, signal)
-      const body = answer.status === 204 || answer.status === 304 ? null : bytes
+      const bytes = await readBounded(answer, maxBytes, shown, aborted)
+      const body = answer.status === 204 || answer.status === 205 ? null : bytes
       return new Response(body, { status: answer.status, headers: answer.headers })
     } catch (error) {
       if (error instanceof NetworkError) throw error
@@ -85,17 +96,12 @@ async function readBounded(
   answer: Response,
   maxBytes: number,
   shown: string,
-  signal: AbortSignal,
+  aborted: Promise<never>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = []
   let size = 0
   const reader = answer.body?.getReader()
   if (!reader) return new Uint8Array(0)
-  // A stand-in for fetch may not tie the body to the signal: the race keeps the deadline in any case.
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
-  })
-  aborted.catch(() => {})
   try {
     for (;;) {
       const { done, value } = await Promise.race([reader.read(), aborted])
@@ -114,18 +120,18 @@ async function readBounded(
     reader.cancel().catch(() => {})
     throw error
   }
-  const out = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
+  return concat(...parts)
 }
 
 /** Origin and path, fit for a message: no query, no user info. */
 export function describeUrl(url: URL): string {
   return printable(`${url.protocol}//${url.host}${url.pathname}`, 200)
+}
+
+/** The same of what may be no URL: an address in an option can hold a password, and its error is printed. */
+export function describeAddress(address: unknown): string {
+  if (typeof address === 'string' && URL.canParse(address)) return describeUrl(new URL(address))
+  return printable(typeof address === 'string' ? address.replace(/^.*@|[?#].*$/gs, '…') : address)
 }
 
 /** Why `url` may not be talked to; `undefined` when it may. */
@@ -156,11 +162,22 @@ export function isLoopback(hostname: string): boolean {
 export function isSpecialAddress(hostname: string): boolean {
   if (hostname.startsWith('[')) return isSpecialV6(hostname.slice(1, -1))
   if (/^\d+(\.\d+){3}$/.test(hostname)) return isSpecialV4(hostname.split('.').map(Number))
-  return hostname === '' || hostname.endsWith('.localhost') || hostname === 'localhost.'
+  const name = hostname.replace(/\.$/, '')
+  return name === '' || /(^|\.)localhost$/.test(name) || metadataHosts.has(name)
 }
 
-function isSpecialV4([a = 0, b = 0, c = 0]: number[]): boolean {
+/** Where clouds tell a machine its own credentials, under addresses and names that look public. */
+const metadataHosts: ReadonlySet<string> = new Set([
+  'metadata',
+  'metadata.google.internal',
+  'metadata.goog',
+  'instance-data',
+  'instance-data.ec2.internal',
+])
+
+function isSpecialV4([a = 0, b = 0, c = 0, d = 0]: number[]): boolean {
   return (
+    (a === 168 && b === 63 && c === 129 && d === 16) || // Azure's metadata, on a public address
     a === 0 ||
     a === 10 ||
     a === 127 ||
@@ -186,12 +203,14 @@ function isSpecialV6(text: string): boolean {
       : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right]
   const words = groups.map((group) => Number.parseInt(group, 16))
   const [w0 = 0, w1 = 0] = words
-  const embedded = [(words[6] ?? 0) >> 8, (words[6] ?? 0) & 255, (words[7] ?? 0) >> 8]
+  const [w6 = 0, w7 = 0] = words.slice(6)
+  const embedded = [w6 >> 8, w6 & 255, w7 >> 8, w7 & 255]
   if (words.slice(0, 5).every((word) => word === 0)) {
     // ::, ::1, IPv4-compatible and IPv4-mapped
     return words[5] === 0xffff ? isSpecialV4(embedded) : true
   }
   if (w0 === 0x64 && w1 === 0xff9b) return true // NAT64
   if (w0 === 0x2002) return true // 6to4
+  if (w0 === 0x3fff && w1 < 0x1000) return true // documentation
   return (w0 & 0xe000) !== 0x2000 || (w0 === 0x2001 && (w1 < 0x200 || w1 === 0xdb8)) // outside 2000::/3
 }

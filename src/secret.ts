@@ -1,3 +1,5 @@
+import { ConfigurationError } from './errors/outbound.js'
+
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 
 /**
@@ -39,13 +41,25 @@ export type SecretInput = string | Secret | (() => string | Secret | Promise<str
 /**
  * The {@link Secret} behind an option.
  *
+ * @throws {@link ConfigurationError} Its function failed. What it threw may hold the secret, and is dropped.
  * @throws `TypeError` when the option or its function gives no non-empty string.
  */
 export async function resolveSecret(input: SecretInput, option: string): Promise<Secret> {
-  const value = typeof input === 'function' ? await input() : input
+  const value = typeof input === 'function' ? await ask(input, option) : input
   if (value instanceof Secret) return value
   if (typeof value === 'string' && value !== '') return new Secret(value)
   throw new TypeError(`${option} must be, or give, a non-empty string or a Secret.`)
+}
+
+async function ask(give: () => unknown, option: string): Promise<unknown> {
+  try {
+    return await give()
+  } catch (cause) {
+    throw new ConfigurationError(
+      `${option} could not be had: its function threw. Try again, or see why where the function gets it; its error is not kept, since it may hold a secret.`,
+      { reason: 'secret_function_failed', cause, retryable: true },
+    )
+  }
 }
 
 /**

@@ -23,7 +23,8 @@ const layers = [
   ['jwt', 'sigv4', 'vault'],
   ['http', 'audit', 'access-token'],
   ['principal', 'single-flight'],
-  ['bytes', 'clock', 'errors', 'secret', 'builtin'],
+  ['secret'],
+  ['bytes', 'clock', 'errors', 'builtin'],
 ]
 
 /** Packages from outside, and the only folder that may name each. Whoever replaces one replaces one folder. */

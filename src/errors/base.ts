@@ -27,7 +27,7 @@ export abstract class DeputizeError extends Error {
   abstract readonly code: string
   /** Whether the same call may succeed later with nothing changed by the caller. */
   readonly retryable: boolean
-  readonly reason?: string
+  declare readonly reason?: string
 
   constructor(message: string, init: DeputizeErrorInit = {}) {
     const cause = safeCause(init.cause)
@@ -43,12 +43,13 @@ export abstract class DeputizeError extends Error {
 
 /** Whether `value` is an error of this library, from whichever copy of it; with `code`, whether it is that one. */
 export function isDeputizeError(value: unknown, code?: string): value is DeputizeError {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (value as { [brand]?: unknown })[brand] === true &&
-    (code === undefined || (value as { code?: unknown }).code === code)
-  )
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    const { [brand]: mark, code: its } = value as { [brand]?: unknown; code?: unknown }
+    return mark === true && (code === undefined || its === code)
+  } catch {
+    return false // a getter threw, so it is none of ours
+  }
 }
 
 /**
@@ -57,9 +58,12 @@ export function isDeputizeError(value: unknown, code?: string): value is Deputiz
  */
 export function safeCause(cause: unknown): DeputizeError | SystemCause | undefined {
   if (cause === undefined || cause === null) return undefined
-  if (isDeputizeError(cause)) return cause
-  const inner = systemFacts(cause) ?? systemFacts((cause as { cause?: unknown }).cause)
-  return inner
+  try {
+    if (isDeputizeError(cause)) return cause
+    return systemFacts(cause) ?? systemFacts((cause as { cause?: unknown }).cause)
+  } catch {
+    return undefined // a getter threw: what an error holds must not replace the error that it caused
+  }
 }
 
 const systemCode = /^[A-Z][A-Z0-9_]{1,39}$/
@@ -76,12 +80,29 @@ function systemFacts(value: unknown): SystemCause | undefined {
   }
 }
 
-/** `text` fit for a message or a log line: control characters escaped, at most `max` characters. */
+/**
+ * `text` fit for a message or a log line: at most `max` characters, with control characters and all that is invisible
+ * or turns the direction of text (Unicode's Cc, Cf, Zl and Zp) escaped.
+ */
 export function printable(text: unknown, max = 120): string {
-  const escaped = JSON.stringify(String(text))
+  const escaped = JSON.stringify(asText(text))
     .slice(1, -1)
-    .replace(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (c) => {
-      return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
-    })
-  return escaped.length > max ? `${escaped.slice(0, max)}…` : escaped
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits)
+  if (escaped.length <= max) return escaped
+  return `${escaped.slice(0, max).replace(/[\ud800-\udbff]$/, '')}…`
+}
+
+function asText(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return typeof value // an object without toString, or with one that throws
+  }
+}
+
+function escapeUnits(character: string): string {
+  return character
+    .split('')
+    .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    .join('')
 }

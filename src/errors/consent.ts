@@ -23,7 +23,7 @@ export class AuthorizationRequiredError extends DeputizeError implements Authori
   override readonly name = 'AuthorizationRequiredError'
   readonly code = 'ERR_AUTHORIZATION_REQUIRED'
   readonly provider: string
-  readonly account?: string
+  declare readonly account?: string
   readonly scopes: readonly string[]
   readonly authorizationUrl: string
   readonly sessionUri: string
@@ -68,10 +68,14 @@ export function findAuthorizationRequired(error: unknown): AuthorizationRequired
     const next: unknown[] = []
     for (const value of level) {
       if (typeof value !== 'object' || value === null) continue
-      if (isAuthorizationRequired(value)) return value
-      const { cause, errors } = value as { cause?: unknown; errors?: unknown }
-      next.push(cause)
-      if (Array.isArray(errors)) next.push(...errors.slice(0, 16))
+      try {
+        if (isAuthorizationRequired(value)) return value
+        const { cause, errors } = value as { cause?: unknown; errors?: unknown }
+        next.push(cause)
+        if (Array.isArray(errors)) next.push(...errors.slice(0, 16))
+      } catch {
+        // A getter threw: there is no consent to find there.
+      }
     }
     level = next.slice(0, 64)
   }
@@ -85,6 +89,7 @@ function isAuthorizationRequired(value: object): value is AuthorizationRequired 
     plain.code === 'ERR_AUTHORIZATION_REQUIRED' &&
     typeof plain.provider === 'string' &&
     typeof plain.authorizationUrl === 'string' &&
+    /^https?:\/\//.test(plain.authorizationUrl) && // parsed from elsewhere, and about to become a link
     typeof plain.sessionUri === 'string' &&
     typeof plain.expiresAtMs === 'number' &&
     Array.isArray(plain.scopes)

@@ -85,9 +85,9 @@ export class InboundAuthError extends DeputizeError {
   /** The HTTP status that fits: 401, 403 (`insufficient_scope`) or 503 (`temporarily_unavailable`). */
   readonly status: 401 | 403 | 503
   /** Scopes to ask for: `allowedScopes`, of which one is enough, or all that a guard wants. Only with `ERR_INSUFFICIENT_SCOPE`. */
-  readonly requiredScopes?: readonly string[]
+  declare readonly requiredScopes?: readonly string[]
   /** The nonce for the caller's next proof; only with `ERR_NONCE_REQUIRED`. */
-  readonly dpopNonce?: string
+  declare readonly dpopNonce?: string
 
   constructor(
     code: InboundAuthErrorCode,

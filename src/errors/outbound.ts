@@ -37,7 +37,7 @@ export class NetworkError extends DeputizeError {
 export class ServerResponseError extends DeputizeError {
   override readonly name = 'ServerResponseError'
   readonly code = 'ERR_SERVER_RESPONSE'
-  readonly status?: number
+  declare readonly status?: number
 
   constructor(init: { what: string; detail: string; reason: string; status?: number }) {
     super(`${init.what}: ${init.detail}`, {
@@ -57,7 +57,7 @@ export class OAuthRefusedError extends DeputizeError {
   readonly status: number
   readonly provider: string
   /** Milliseconds that the server asked us to wait (`Retry-After`), if it did. */
-  readonly retryAfterMs?: number
+  declare readonly retryAfterMs?: number
 
   constructor(init: {
     provider: string

@@ -7,6 +7,7 @@ import { checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { guardOrigin } from './origin-guard.js'
 import { type Hop, MAX_REDIRECTS, nextHop } from './redirects.js'
+import { readAhead } from './request-body.js'
 import { stepUp } from './step-up.js'
 
 /** Whose credential the requests carry. */
@@ -20,7 +21,8 @@ export interface AuthenticatedFetchOptions
 /**
  * A `fetch` whose requests carry the credential of a provider, to that provider's `origins` only. Redirects are followed
  * by hand: away from the first origin neither credential nor body goes along. A 401 is answered once with a newer token,
- * where the body can be sent again; a 403 that names scopes which the user has not granted asks for them.
+ * where the body can be sent again: any but a stream, an async iterable, and a `Request` with more than 1 MiB. A 403 that
+ * names scopes which the user has not granted asks for them.
  *
  * The returned function rejects with {@link OriginNotAllowedError} before any credential is fetched, with what
  * `getToken()` rejects with, and otherwise like `fetch`.
@@ -38,16 +40,17 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
   const what = `authenticatedFetch({ provider: ${JSON.stringify(name)} })`
 
   return async (input, init) => {
-    const request = readRequest(input, init)
+    const asked = readRequest(input, init)
     const scope = callerScope(options, what, [input, init])
     const provider = scope.credentials.provider(name)
-    guardOrigin(name, provider, request.url)
+    guardOrigin(name, provider, asked.url)
     const credential = credentialHeader(provider)
-    if (request.headers.has(credential)) {
+    if (asked.headers.has(credential)) {
       throw new TypeError(
         `${what} sets the header ${credential} itself; leave it out of the request.`,
       )
     }
+    const request = await withBody(asked)
     const send = (hop: Hop) =>
       (options.fetch ?? fetch)(hop.url.href, {
         ...request.init,
@@ -55,6 +58,7 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
         headers: hop.headers,
         body: hop.body,
         redirect: 'manual',
+        ...(hop.body instanceof ReadableStream ? ({ duplex: 'half' } as RequestInit) : {}),
       })
     const once = async (rejected?: AccessToken, more?: readonly string[]) => {
       const hop = { ...request, headers: new Headers(request.headers), home: true }
@@ -63,28 +67,43 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
       return { token, run: () => follow(hop, send, name, request.redirect) }
     }
     const first = await once()
-    const { answer, home } = await first.run()
-    if (!first.token || !home) return answer
-    const again =
-      answer.status === 401 && request.replayable
-        ? await once(first.token)
-        : answer.status === 403 && first.token.account !== undefined
-          ? await stepUp(answer, (more) => once(undefined, more))
-          : undefined
+    const { answer, last } = await first.run()
+    // Another method than the first: that request was met, and sending it again would repeat what it did.
+    if (!first.token || !last.home || last.method !== request.method) return answer
+    const drop = () => answer.body?.cancel().catch(() => {})
+    const again = await newer(answer, first.token, request.replayable, once).catch(
+      async (error: unknown) => {
+        await drop()
+        throw error
+      },
+    )
     if (!again || again.token?.value === first.token.value || !request.replayable) return answer
-    await answer.body?.cancel().catch(() => {})
+    await drop()
     return (await again.run()).answer
   }
+}
+
+/** What to try after a refusal: with a newer token, or with the scopes that were missing. */
+async function newer<T>(
+  answer: Response,
+  token: AccessToken,
+  replayable: boolean,
+  once: (rejected?: AccessToken, more?: readonly string[]) => Promise<T>,
+): Promise<T | undefined> {
+  if (answer.status === 401) return replayable ? once(token) : undefined
+  if (answer.status !== 403 || token.account === undefined) return undefined
+  return stepUp(answer, (more) => once(undefined, more))
 }
 
 function unionScopes(a: readonly string[], b: readonly string[]): string[] {
   return [...new Set([...a, ...b])]
 }
 
-interface ReadRequest extends Omit<Hop, 'home'> {
+interface ReadRequest extends Omit<Hop, 'home' | 'replayable'> {
   readonly init: RequestInit
   readonly redirect: RequestRedirect
-  readonly replayable: boolean
+  /** The body of a `Request`, still to be read. */
+  readonly stream?: ReadableStream<Uint8Array> | undefined
 }
 
 /** Takes `fetch` arguments apart. The headers are a copy, to which the credential is added. */
@@ -92,21 +111,24 @@ function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequ
   const from = input instanceof Request ? input : undefined
   const url = new URL(from ? from.url : String(input))
   const { method, headers, body, redirect, ...rest } = init
-  const sent = body !== undefined ? body : (from?.body ?? null)
-  const stream = sent instanceof ReadableStream
+  if (from?.bodyUsed && body === undefined) {
+    throw new TypeError('The body of the Request was used already.')
+  }
   return {
     url,
     method: (method ?? from?.method ?? 'GET').toUpperCase(),
     headers: new Headers(headers ?? from?.headers),
-    body: sent,
+    body: body ?? null,
+    stream: body === undefined ? (from?.body ?? undefined) : undefined,
     redirect: redirect ?? from?.redirect ?? 'follow',
-    replayable: !stream && !isIterable(sent),
-    init: {
-      ...(from ? { signal: from.signal } : {}),
-      ...rest,
-      ...(stream ? ({ duplex: 'half' } as RequestInit) : {}),
-    },
+    init: from ? { signal: from.signal, ...rest } : rest,
   }
+}
+
+async function withBody(request: ReadRequest): Promise<ReadRequest & { replayable: boolean }> {
+  const { stream, init } = request
+  const body = stream ? await readAhead(stream, init.signal) : request.body
+  return { ...request, body, replayable: !(body instanceof ReadableStream) && !isIterable(body) }
 }
 
 /** Node takes async iterables as bodies; they can be read once. */
@@ -147,13 +169,13 @@ async function follow(
   send: (hop: Hop) => Promise<Response>,
   provider: string,
   redirect: RequestRedirect,
-): Promise<{ readonly answer: Response; readonly home: boolean }> {
+): Promise<{ readonly answer: Response; readonly last: Hop }> {
   let hop = first
   for (let count = 0; ; count++) {
     const answer = await send(hop)
-    if (redirect === 'manual') return { answer, home: hop.home }
+    if (redirect === 'manual') return { answer, last: hop }
     const next = nextHop(hop, answer, provider)
-    if (!next) return { answer, home: hop.home }
+    if (!next) return { answer, last: hop }
     await answer.body?.cancel().catch(() => {})
     if (redirect === 'error') {
       throw new TypeError('The server answered with a redirect, and the request forbids them.')

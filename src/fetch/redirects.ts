@@ -12,6 +12,8 @@ export interface Hop {
   readonly method: string
   readonly headers: Headers
   readonly body: BodyInit | null
+  /** Whether the body can be sent a second time. */
+  readonly replayable: boolean
   /** Whether every hop so far was on the origin that the caller named. */
   readonly home: boolean
 }
@@ -21,6 +23,7 @@ export interface Hop {
  * origin neither credential nor body goes along, and a later hop back does not bring them back.
  *
  * @throws {@link OriginNotAllowedError} A body would go to another origin, or https would become http.
+ * @throws `TypeError` A body that is a stream would have to be sent again.
  */
 export function nextHop(hop: Hop, answer: Response, provider: string): Hop | undefined {
   const { status } = answer
@@ -48,5 +51,8 @@ export function nextHop(hop: Hop, answer: Response, provider: string): Hop | und
   const body = toGet ? null : hop.body
   if (!home && body !== null)
     throw refuse('a redirect would send the request body to another origin')
-  return { url, method: toGet ? 'GET' : hop.method, headers, body, home }
+  if (body !== null && !hop.replayable) {
+    throw new TypeError('The server redirected a request whose body is a stream: it is spent.')
+  }
+  return { ...hop, url, method: toGet ? 'GET' : hop.method, headers, body, home }
 }

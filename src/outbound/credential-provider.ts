@@ -14,6 +14,7 @@ import { type Acting, auditActing, isActing } from '../workload/acting.js'
 import { ConnectionsIndex } from './connections.js'
 import { ConsentCallback } from './consent-callback.js'
 import { ConsentSessions } from './consent-session.js'
+import { ConsentSettler } from './consent-settler.js'
 import { ConsentWaiters } from './consent-waiters.js'
 import { type AuthorizationStatus, Consents } from './consents.js'
 import { unionScopes } from './grant.js'
@@ -35,6 +36,7 @@ export type TokenResult =
 /** Gets the credential for the next service, keeps it in the vault, and renews it. */
 export class OutboundCredentialProvider implements CredentialSource {
   readonly #registry: ProviderRegistry
+  readonly #index: ConnectionsIndex
   readonly #desk: TokenDesk
   readonly #consents: Consents
   readonly #callback: ConsentCallback
@@ -50,16 +52,11 @@ export class OutboundCredentialProvider implements CredentialSource {
     this.#audit = new Audit(options.audit, clock)
     this.#registry = new ProviderRegistry(options.providers, clock)
     const index = new ConnectionsIndex(vault, clock)
-    const parts = {
-      registry: this.#registry,
-      sessions: new ConsentSessions(vault, clock),
-      index,
-      waiters: this.#waiters,
-      audit: this.#audit,
-      clock,
-      callbackUrl,
-    }
-    this.#consents = new Consents(parts)
+    this.#index = index
+    const sessions = new ConsentSessions(vault, clock)
+    const shared = { sessions, waiters: this.#waiters, audit: this.#audit }
+    const settler = new ConsentSettler({ ...shared, onSettled: options.onAuthorizationSettled })
+    this.#consents = new Consents({ ...shared, index, settler, clock, callbackUrl })
     this.#desk = new TokenDesk({
       index,
       engine: new RefreshEngine(vault, clock),
@@ -68,10 +65,12 @@ export class OutboundCredentialProvider implements CredentialSource {
       onAuthorizationRequired: checkMode(options.onAuthorizationRequired ?? 'throw'),
     })
     this.#callback = new ConsentCallback({
-      ...parts,
+      registry: this.#registry,
+      sessions,
       keeper: new GrantKeeper(vault, index, clock),
+      settler,
+      clock,
       identifyUser,
-      onSettled: options.onAuthorizationSettled,
     })
   }
 
@@ -153,9 +152,11 @@ export class OutboundCredentialProvider implements CredentialSource {
     const at = this.#registry.oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
+    const connected = await this.#index.labels(user, at.name, at.provider)
     return this.#consents.begin(user, at, {
       scopes: unionScopes(at.provider.scopes, scopes),
       account: request.account,
+      accountHint: connected.length === 1 ? connected[0] : undefined,
       resource: checkResource(request.resource, 'resource') ?? at.provider.resource,
       returnUrl: request.returnUrl,
     })
@@ -186,7 +187,13 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly sessionUri: string
     readonly user: UserRef
   }): Promise<void> {
-    await this.#callback.complete(request.sessionUri, request.user)
+    const { sessionUri, user } = request
+    if (typeof user?.issuer !== 'string' || typeof user.subject !== 'string') {
+      throw new TypeError(
+        'completeAuthorization: user must be a UserRef, { issuer, subject }, from your own session. Sign the user in first.',
+      )
+    }
+    await this.#callback.complete(sessionUri, user)
   }
 
   /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */

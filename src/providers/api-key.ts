@@ -1,6 +1,5 @@
-import { printable } from '../errors/base.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
-import { checkOrigins } from './options.js'
+import { checkFlag, checkOrigins } from './options.js'
 import type { ApiKeyProvider } from './provider.js'
 
 /** What {@link apiKey} takes. */
@@ -37,12 +36,16 @@ const refused: ReadonlySet<string> = new Set([
 export function apiKey(options: ApiKeyOptions): ApiKeyProvider {
   checkSecretInput(options.key, 'key')
   const header = options.header ?? 'X-Api-Key'
-  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(header) || refused.has(header.toLowerCase())) {
+  if (
+    typeof header !== 'string' ||
+    !/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(header) ||
+    refused.has(header.toLowerCase())
+  ) {
     throw new TypeError(
-      `header must be the name of a header that carries a key, such as X-Api-Key; got ${printable(header)}.`,
+      `header must be the name of a header that carries a key, such as X-Api-Key; the key itself goes into the option key.`,
     )
   }
-  const insecure = options.allowInsecureLoopback ?? false
+  const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   return Object.freeze({
     kind: 'api-key',
     key: hideSecret(options.key),

@@ -3,7 +3,14 @@ import type { Fetch } from '../http.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
-import { checkOrigins, checkResource, checkScopes, checkServerUrl, checkText } from './options.js'
+import {
+  checkFlag,
+  checkOrigins,
+  checkResource,
+  checkScopes,
+  checkServerUrl,
+  checkText,
+} from './options.js'
 import type { Flow, OAuth2Provider } from './provider.js'
 
 /** What {@link oauth2} takes. */
@@ -41,7 +48,7 @@ export interface OAuth2Options {
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function oauth2(options: OAuth2Options): OAuth2Provider {
-  const insecure = options.allowInsecureLoopback ?? false
+  const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   checkServerUrl(options.issuer, 'issuer', insecure)
   if (options.endpoints) {
     checkServerUrl(options.endpoints.token, 'endpoints.token', insecure)
@@ -67,8 +74,16 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
       `defaultFlow must be "M2M" or "USER_FEDERATION"; got ${printable(defaultFlow)}.`,
     )
   }
-  if (timeoutMs !== undefined && !(timeoutMs >= 100 && timeoutMs <= 60_000)) {
+  if (
+    timeoutMs !== undefined &&
+    !(typeof timeoutMs === 'number' && timeoutMs >= 100 && timeoutMs <= 60_000)
+  ) {
     throw new TypeError(`timeoutMs must be from 100 to 60000; got ${printable(timeoutMs)}.`)
+  }
+  if (options.fetch !== undefined && typeof options.fetch !== 'function') {
+    throw new TypeError(
+      `fetch must be a function with the type of fetch; got ${typeof options.fetch}.`,
+    )
   }
   return Object.freeze({
     kind: 'oauth2',
@@ -91,6 +106,9 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
 function checkParameters(
   parameters: Readonly<Record<string, string>> | undefined,
 ): Readonly<Record<string, string>> {
+  if (parameters !== undefined && (typeof parameters !== 'object' || Array.isArray(parameters))) {
+    throw new TypeError('authorizationParameters must be an object of strings.')
+  }
   const out: Record<string, string> = Object.create(null)
   for (const [name, value] of Object.entries(parameters ?? {})) {
     if (isReservedParameter(name)) {

@@ -1,6 +1,6 @@
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { isLoopback, refuseUrl } from '../http.js'
+import { describeAddress, isLoopback, refuseUrl } from '../http.js'
 
 /**
  * Checks an option that is an address of a server.
@@ -13,9 +13,9 @@ export function checkServerUrl(
   allowInsecureLoopback: boolean,
 ): void {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-  if (!url) throw new TypeError(`${option} must be an absolute URL; got ${printable(value)}.`)
+  if (!url) throw new TypeError(`${option} must be an absolute URL; got ${describeAddress(value)}.`)
   const refusal = refuseUrl(url, allowInsecureLoopback)
-  if (refusal) throw new TypeError(`${option} ${printable(value)} ${refusal}`)
+  if (refusal) throw new TypeError(`${option} ${describeAddress(value)} ${refusal}`)
   if (url.hash !== '') throw new TypeError(`${option} must have no fragment.`)
 }
 
@@ -28,18 +28,21 @@ export function checkOrigins(
   origins: readonly string[] | undefined,
   allowInsecureLoopback: boolean,
 ): readonly string[] {
+  if (origins !== undefined && !Array.isArray(origins)) {
+    throw new TypeError(`origins must be an array of strings; got ${typeof origins}.`)
+  }
   return Object.freeze(
     (origins ?? []).map((origin) => {
       const url = typeof origin === 'string' && URL.canParse(origin) ? new URL(origin) : undefined
       if (!url || url.href !== `${url.origin}/` || origin.includes('*')) {
         throw new TypeError(
-          `origins takes origins such as "https://api.example.com", without path or wildcard; got ${printable(origin)}.`,
+          `origins takes origins such as "https://api.example.com", without path, query, user info or wildcard; got ${describeAddress(origin)}.`,
         )
       }
       const insecure = url.protocol === 'http:' && allowInsecureLoopback && isLoopback(url.hostname)
       if (url.protocol !== 'https:' && !insecure) {
         throw new TypeError(
-          `origins takes https origins only; got ${printable(origin)}. For tests on this machine set allowInsecureLoopback: true.`,
+          `origins takes https origins only; got ${describeAddress(origin)}. For tests on this machine set allowInsecureLoopback: true.`,
         )
       }
       return url.origin
@@ -73,10 +76,22 @@ export function checkResource(resource: string | undefined, option: string): str
   if (resource === undefined) return undefined
   if (typeof resource !== 'string' || !URL.canParse(resource) || resource.includes('#')) {
     throw new TypeError(
-      `${option} must be an absolute URI without fragment; got ${printable(resource)}.`,
+      `${option} must be an absolute URI without fragment; got ${describeAddress(resource)}.`,
     )
   }
   return resource
+}
+
+/**
+ * Checks an option that is on or off; `'false'`, out of an environment variable, would count as on.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkFlag(value: boolean | undefined, option: string): boolean {
+  if (value !== undefined && typeof value !== 'boolean') {
+    throw new TypeError(`${option} must be true or false; got ${typeof value}.`)
+  }
+  return value ?? false
 }
 
 /**

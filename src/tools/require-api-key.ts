@@ -1,7 +1,7 @@
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import { runInScope } from '../context/run-context.js'
 import type { Secret } from '../secret.js'
-import { checkWrappable, dress, isDecoratorContext } from './wrap.js'
+import { checkWrappable, decoratorContext, dress } from './wrap.js'
 
 /** Which API key a function requires, and for whom. */
 export interface RequireApiKeyOptions extends CallerOptions {
@@ -48,8 +48,8 @@ export function requireApiKey(options: RequireApiKeyOptions, ...rest: [fn?: unkn
     )
   }
   if (rest.length > 0) return wrap(rest[0])
-  return (fn: unknown, context?: unknown) => {
-    if (isDecoratorContext(context)) {
+  return (fn: unknown, second?: unknown) => {
+    if (decoratorContext(second)) {
       throw new TypeError(
         'requireApiKey() does not decorate methods: wrap the function that makes the call, or use authenticatedFetch().',
       )

@@ -3,7 +3,7 @@ import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest as CoreTokenRequest } from '../context/credential-source.js'
 import { runWithToken } from '../context/run-context.js'
 import { checkScopes } from '../providers/options.js'
-import { checkMethod, checkWrappable, dress, isDecoratorContext } from './wrap.js'
+import { checkMethod, checkWrappable, decoratorContext, dress } from './wrap.js'
 
 /** Which token a function requires, and for whom. */
 export interface RequireTokenOptions
@@ -66,8 +66,9 @@ export function requireToken(options: RequireTokenOptions, ...rest: [fn?: unknow
     )
   }
   if (rest.length > 0) return wrap(rest[0])
-  return (fn: unknown, context?: unknown) => {
-    if (!isDecoratorContext(context)) return wrap(fn)
+  return (fn: unknown, second?: unknown) => {
+    const context = decoratorContext(second)
+    if (!context) return wrap(fn)
     checkMethod(context, 'requireToken')
     checkWrappable(fn, credential, what)
     return dress(

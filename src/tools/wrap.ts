@@ -45,8 +45,16 @@ function wrappedFor(fn: object): readonly string[] {
   return (fn as { [requires]?: readonly string[] })[requires] ?? []
 }
 
-/** Whether `value` is the context that a TC39 decorator gets, and not a second argument of another kind. */
-export function isDecoratorContext(value: unknown): value is { readonly kind: string } {
+/** The `kind` of a decorator of the time before TC39's, which gets the name of the method as its second argument. */
+const OLD = 'experimental decorator'
+
+/** What a decorator was put on, when `value` is a decorator's second argument; else `undefined`. */
+export function decoratorContext(value: unknown): { readonly kind: string } | undefined {
+  if (typeof value === 'string' || typeof value === 'symbol') return { kind: OLD }
+  return isDecoratorContext(value) ? value : undefined
+}
+
+function isDecoratorContext(value: unknown): value is { readonly kind: string } {
   return (
     typeof value === 'object' &&
     value !== null &&
@@ -61,6 +69,11 @@ export function isDecoratorContext(value: unknown): value is { readonly kind: st
  * @throws `TypeError` Something else than a method.
  */
 export function checkMethod(context: { readonly kind: string }, what: string): void {
+  if (context.kind === OLD) {
+    throw new TypeError(
+      `@${what} is a standard decorator: compile without experimentalDecorators, or wrap the function that makes the call.`,
+    )
+  }
   if (context.kind !== 'method') {
     throw new TypeError(`@${what} decorates methods; this is a ${context.kind}.`)
   }

@@ -81,6 +81,13 @@ export class TokenVault {
     const wrote = await this.#ask('put', () =>
       this.#store.put(id, row, { replaces: options.replaces }),
     )
+    if (typeof wrote !== 'boolean') {
+      // Taken for "another was first", it would send the caller round for ever.
+      throw new VaultUnavailableError({
+        operation: 'put',
+        reason: 'the store did not say whether it wrote',
+      })
+    }
     return wrote ? version : undefined
   }
 

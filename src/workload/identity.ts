@@ -4,7 +4,7 @@ import { isWellFormed } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
-import { refuseUrl } from '../http.js'
+import { describeAddress, refuseUrl } from '../http.js'
 import type { SigningKey } from '../jwt/sign.js'
 import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
 import { type Acting, auditActing, makeActing, type WorkloadRef } from './acting.js'
@@ -37,7 +37,7 @@ export interface WorkloadIdentityOptions {
 /** The identity of one agent. It says for whom the agent acts, mints tokens that say so, and publishes its keys. */
 export class WorkloadIdentity {
   readonly name: string
-  readonly issuer?: string
+  declare readonly issuer?: string
   readonly #keys: SigningKeys
   readonly #returnUrls: readonly string[]
   readonly #audit: Audit
@@ -104,8 +104,8 @@ export class WorkloadIdentity {
    * @throws `TypeError` Issuer or subject is not a non-empty string.
    */
   unverifiedUser(user: UserRef): Acting {
-    for (const field of ['issuer', 'subject'] as const) {
-      const value: unknown = user?.[field]
+    const { issuer, subject }: Partial<UserRef> = user ?? {} // read once: a getter could answer otherwise later
+    for (const [field, value] of Object.entries({ issuer, subject })) {
       if (
         typeof value !== 'string' ||
         value.trim() === '' ||
@@ -117,7 +117,7 @@ export class WorkloadIdentity {
         )
       }
     }
-    return this.#act({ user, userKnown: 'asserted' })
+    return this.#act({ user: { issuer: issuer!, subject: subject! }, userKnown: 'asserted' })
   }
 
   /** Acts in the agent's own name. */
@@ -202,7 +202,7 @@ function checkUrl(value: unknown, option: string, allowInsecureLoopback: boolean
   const odd = typeof value === 'string' && /[\\#\s]/.test(value)
   if (refusal || odd) {
     throw new TypeError(
-      `${option}: ${printable(value)} ${refusal ?? 'has a fragment, a backslash or white space.'}`,
+      `${option}: ${describeAddress(value)} ${refusal ?? 'has a fragment, a backslash or white space.'}`,
     )
   }
 }

@@ -31,18 +31,22 @@ export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
   const { keys, vault } = options
   if (keys && vault) throw new TypeError('signingKeys takes keys or vault, not both.')
   if (keys?.length === 0) throw new TypeError('keys must hold at least one private JWK.')
-  let loaded: Promise<readonly [SigningKey, ...SigningKey[]]> | undefined
+  const load = async (workload: WorkloadRef) => {
+    const jwks = keys ?? [vault ? await keptKey(vault, workload) : await generateSigningJwk()]
+    const [first, ...rest] = await Promise.all(jwks.map(importSigningKey))
+    return [first!, ...rest] as const
+  }
+  // By workload: two that share these options must not share a generated key.
+  const loaded = new Map<string, ReturnType<typeof load>>()
   return {
     load(workload) {
-      loaded ??= (async () => {
-        const jwks = keys ?? [vault ? await keptKey(vault, workload) : await generateSigningJwk()]
-        const [first, ...rest] = await Promise.all(jwks.map(importSigningKey))
-        return [first!, ...rest] as const
-      })()
-      loaded.catch(() => {
-        loaded = undefined // a store that was down may be up again
-      })
-      return loaded
+      const name = JSON.stringify([workload.issuer ?? null, workload.name])
+      const known = loaded.get(name)
+      if (known) return known
+      const loading = load(workload)
+      loaded.set(name, loading)
+      loading.catch(() => loaded.delete(name)) // a store that was down may be up again
+      return loading
     },
   }
 }

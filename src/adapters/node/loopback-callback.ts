@@ -23,10 +23,11 @@ export async function loopbackCallback(
   options: { readonly port?: number | undefined } = {},
 ): Promise<LoopbackCallback> {
   let handler: ((request: Request) => Promise<Response>) | undefined
+  let callbackUrl = ''
   const server = createServer(
     nodeHandler(async (request) => {
       // Another name for this address in the Host header means that a page elsewhere is calling (DNS rebinding).
-      if (new URL(request.url).host !== `127.0.0.1:${(server.address() as AddressInfo).port}`) {
+      if (new URL(request.url).origin !== new URL(callbackUrl).origin) {
         return new Response('Not found', { status: 404 })
       }
       return handler ? handler(request) : new Response('Not ready', { status: 503 })
@@ -36,13 +37,14 @@ export async function loopbackCallback(
     server.once('error', reject)
     server.listen(options.port ?? 0, '127.0.0.1', resolve)
   })
+  callbackUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve())
       server.closeAllConnections()
     })
   return {
-    callbackUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`,
+    callbackUrl,
     handle(next) {
       handler = next
     },

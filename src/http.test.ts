@@ -1,0 +1,385 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { NetworkError } from './errors/outbound.js'
+import { describeAddress, isLoopback, isSpecialAddress, refuseUrl, safeFetch } from './http.js'
+
+type Behaviour = (request: IncomingMessage, response: ServerResponse) => void
+
+const secret = 'client_secret=s3cr3t-canary'
+const hits: string[] = []
+let behave: Behaviour
+let closed: Promise<void>
+let origin: string
+const server = createServer((request, response) => {
+  hits.push(`${request.method} ${request.url}`)
+  closed = new Promise((resolve) => request.socket.once('close', () => resolve()))
+  response.on('error', () => {})
+  if (request.url === '/elsewhere') response.end('leaked')
+  else behave(request, response)
+})
+
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+beforeEach(() => {
+  hits.length = 0
+})
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+})
+
+const post = (timeoutMs = 5_000, init: RequestInit = {}) =>
+  safeFetch({ allowInsecureLoopback: true, timeoutMs })(`${origin}/token?secret=q`, {
+    method: 'POST',
+    body: secret,
+    ...init,
+  })
+
+async function failure(promise: Promise<unknown>): Promise<NetworkError> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(NetworkError)
+  expect(JSON.stringify(error) + String(error)).not.toMatch(/s3cr3t|secret=/)
+  return error as NetworkError
+}
+
+describe('safeFetch, against a hostile server', () => {
+  it.each([301, 302, 303, 307, 308])(
+    'O38 refuses a redirect with HTTP %d and goes nowhere',
+    async (status) => {
+      behave = (_, response) => response.writeHead(status, { location: '/elsewhere' }).end()
+      const error = await failure(post())
+      expect(error).toMatchObject({ reason: 'redirected', retryable: false })
+      expect(error.message).toContain(`HTTP ${status}`)
+      expect(hits).toEqual(['POST /token?secret=q'])
+    },
+  )
+
+  it('O38 asks for no redirect even when the caller wants to follow', async () => {
+    behave = (_, response) => response.writeHead(307, { location: '/elsewhere' }).end()
+    expect((await failure(post(5_000, { redirect: 'follow' }))).reason).toBe('redirected')
+    expect(hits).toHaveLength(1)
+  })
+
+  it('O23 D04 stops reading 5 MB at 1 MiB, and hangs up', async () => {
+    behave = (_, response) => response.end(Buffer.alloc(5 * 1024 * 1024, 'a'))
+    expect(await failure(post())).toMatchObject({ reason: 'too_large', retryable: false })
+    await closed
+  })
+
+  it('O23 stops an endless body', async () => {
+    behave = (_, response) => {
+      const more = () => {
+        while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+        if (!response.destroyed) response.once('drain', more)
+      }
+      more()
+    }
+    expect((await failure(post())).reason).toBe('too_large')
+    await closed
+  })
+
+  it('J49 O23 measures a gzip bomb by what it unpacks to', async () => {
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024))
+    expect(bomb.length).toBeLessThan(100_000)
+    behave = (_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+    expect((await failure(post())).reason).toBe('too_large')
+  })
+
+  it('takes exactly 1 MiB, and not one byte more', async () => {
+    behave = (_, response) => response.end(Buffer.alloc(1_048_576))
+    expect((await (await post()).arrayBuffer()).byteLength).toBe(1_048_576)
+    behave = (_, response) => response.end(Buffer.alloc(1_048_577))
+    expect((await failure(post())).reason).toBe('too_large')
+  })
+
+  it.each([
+    ['one byte at a time', (_, response) => drip(response)],
+    ['a body that stops', (_, response) => void response.write('{"access_token":')],
+    ['headers that never end', (request, response) => dripHeaders(request.socket, response)],
+    ['silence', () => {}],
+  ] as [string, Behaviour][])('D04 gives up at the deadline: %s', async (_, behaviour) => {
+    behave = behaviour
+    const error = await failure(post(100))
+    expect(error).toMatchObject({ reason: 'timeout', retryable: true })
+    expect(error.message).toContain('100 ms')
+    await closed
+  })
+
+  it('D04 keeps the deadline with a fetch that does not listen to the signal', async () => {
+    const deaf = safeFetch({ fetch: () => new Promise(() => {}), timeoutMs: 20 })
+    expect((await failure(deaf('https://a.example/'))).reason).toBe('timeout')
+    const half = safeFetch({
+      fetch: async () => new Response(new ReadableStream({ pull: () => new Promise(() => {}) })),
+      timeoutMs: 20,
+    })
+    expect((await failure(half('https://a.example/'))).reason).toBe('timeout')
+  })
+
+  it.each([
+    ['before the headers', (request) => void request.socket.resetAndDestroy()],
+    [
+      'in the middle of the body',
+      (request, response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('{"access_token":"s3cr3t', () => request.socket.resetAndDestroy())
+      },
+    ],
+    [
+      'with a body shorter than it said',
+      (request, response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('x', () => request.socket.end())
+      },
+    ],
+    ['by something that is no HTTP', (request) => void request.socket.end('s3cr3t\r\n\r\n')],
+  ] as [string, Behaviour][])('is typed when the connection ends %s', async (_, behaviour) => {
+    behave = behaviour
+    expect(await failure(post())).toMatchObject({ reason: 'unreachable', retryable: true })
+  })
+
+  it('keeps of a system error nothing but its code', async () => {
+    const refused = createServer()
+    await new Promise<void>((resolve) => refused.listen(0, '127.0.0.1', resolve))
+    const { port } = refused.address() as AddressInfo
+    await new Promise((resolve) => refused.close(resolve))
+    const fetch = safeFetch({ allowInsecureLoopback: true })
+    const error = await failure(fetch(`http://127.0.0.1:${port}/token?secret=q`))
+    expect(error.cause).toEqual({ name: 'SystemError', code: 'ECONNREFUSED', syscall: 'connect' })
+  })
+
+  it('says that it was aborted when the caller aborted', async () => {
+    behave = () => {}
+    const signal = AbortSignal.abort(new Error('s3cr3t'))
+    expect((await failure(post(5_000, { signal }))).reason).toBe('aborted')
+    const controller = new AbortController()
+    behave = () => controller.abort()
+    expect((await failure(post(5_000, { signal: controller.signal }))).reason).toBe('aborted')
+  })
+
+  it('gives the answer as it is, HTML and errors included', async () => {
+    behave = (_, response) =>
+      response
+        .writeHead(502, { 'content-type': 'text/html', 'retry-after': '7' })
+        .end('<h1>no</h1>')
+    const answer = await post()
+    expect(answer.status).toBe(502)
+    expect(answer.headers.get('retry-after')).toBe('7')
+    expect(await answer.text()).toBe('<h1>no</h1>')
+  })
+
+  it.each([204, 205])('takes HTTP %d, which has no body', async (status) => {
+    behave = (_, response) => response.writeHead(status).end()
+    expect((await post()).status).toBe(status)
+  })
+
+  it('refuses loopback and http without asking', async () => {
+    const fetch = safeFetch()
+    expect(await failure(fetch(`${origin}/token`))).toMatchObject({ reason: 'address_not_allowed' })
+    expect((await failure(fetch('http://a.example/'))).message).toContain('not https')
+    expect((await failure(fetch('no address'))).reason).toBe('address_not_allowed')
+    expect(hits).toEqual([])
+  })
+})
+
+/** A byte each turn of the event loop: never idle, never done. */
+function drip(response: ServerResponse): void {
+  response.writeHead(200)
+  const next = () => {
+    if (!response.destroyed) response.write('x', () => setImmediate(next))
+  }
+  next()
+}
+
+function dripHeaders(socket: Socket, response: ServerResponse): void {
+  response.detachSocket(socket)
+  socket.on('error', () => {})
+  socket.write('HTTP/1.1 200 OK\r\nx-a: ')
+  const next = () => {
+    if (!socket.destroyed) socket.write('x', () => setImmediate(next))
+  }
+  // Slow enough not to run into the limit on headers before the deadline.
+  let turns = 0
+  const slow = () => (++turns % 500 === 0 ? next() : !socket.destroyed && setImmediate(slow))
+  slow()
+}
+
+describe('refuseUrl', () => {
+  const refused = [
+    // loopback by its names and numbers
+    'https://127.0.0.1/',
+    'https://127.0.0.2:8443/',
+    'https://127.1/',
+    'https://127.0.1/',
+    'https://2130706433/',
+    'https://0x7f000001/',
+    'https://0x7f.1/',
+    'https://0177.0.0.1/',
+    'https://017700000001/',
+    'https://127.0.0.1./',
+    'https://localhost/',
+    'https://LOCALHOST/',
+    'https://localhost./',
+    'https://a.localhost/',
+    'https://a.localhost./',
+    'https://[::1]/',
+    'https://[0:0:0:0:0:0:0:1]/',
+    'https://[::ffff:127.0.0.1]/',
+    'https://[::ffff:7f00:1]/',
+    'https://[::127.0.0.1]/',
+    'https://１２７.０.０.１/',
+    'https://①②⑦.⓪.⓪.①/',
+    'https://127。0。0。1/',
+    'https://%6c%6f%63alhost/',
+    // nobody and everybody
+    'https://0.0.0.0/',
+    'https://0/',
+    'https://0.1.2.3/',
+    'https://[::]/',
+    'https://255.255.255.255/',
+    'https://240.0.0.1/',
+    'https://224.0.0.1/',
+    'https://[ff02::1]/',
+    // private and link-local
+    'https://10.0.0.1/',
+    'https://10.255.255.255/',
+    'https://172.16.0.1/',
+    'https://172.31.255.255/',
+    'https://192.168.1.1/',
+    'https://100.64.0.1/',
+    'https://100.127.255.255/',
+    'https://192.0.0.8/',
+    'https://198.18.0.1/',
+    'https://198.19.255.255/',
+    'https://[fe80::1]/',
+    'https://[fc00::1]/',
+    'https://[fd00:ec2::254]/',
+    'https://[fec0::1]/',
+    'https://[::ffff:10.0.0.1]/',
+    'https://[::ffff:192.168.0.1]/',
+    'https://0xa000001/',
+    'https://012.0.0.1/',
+    // documentation
+    'https://192.0.2.1/',
+    'https://198.51.100.7/',
+    'https://203.0.113.9/',
+    'https://[2001:db8::1]/',
+    'https://[3fff::1]/',
+    // what carries an IPv4 address on
+    'https://[64:ff9b::7f00:1]/',
+    'https://[64:ff9b::169.254.169.254]/',
+    'https://[64:ff9b:1::1]/',
+    'https://[2002:7f00:1::]/',
+    'https://[2001::1]/',
+    // metadata of clouds
+    'https://169.254.169.254/',
+    'https://2852039166/',
+    'https://0xa9fea9fe/',
+    'https://0251.0376.0251.0376/',
+    'https://[::ffff:169.254.169.254]/',
+    'https://[::ffff:a9fe:a9fe]/',
+    'https://169.254.170.2/',
+    'https://100.100.100.200/',
+    'https://168.63.129.16/',
+    'https://metadata.google.internal/',
+    'https://metadata.google.internal./',
+    'https://METADATA.goog/',
+    'https://metadata/',
+    'https://instance-data/',
+    // user info
+    'https://user@a.example/',
+    'https://user:pass@a.example/',
+    'https://:pass@a.example/',
+    'https://a.example@127.0.0.1/',
+    // other schemes
+    'http://a.example/',
+    'http://8.8.8.8/',
+    'ftp://a.example/',
+    'file:///etc/passwd',
+    'data:text/plain,x',
+    'blob:https://a.example/x',
+    'javascript:alert(1)',
+    'ws://a.example/',
+    'gopher://a.example/',
+  ]
+  it.each(refused)('O37 J48 refuses %s', (text) => {
+    expect(refuseUrl(new URL(text), false)).toEqual(expect.any(String))
+  })
+
+  const allowed = [
+    'https://a.example/',
+    'https://a.example:8443/x?y',
+    'https://a.example./',
+    'https://8.8.8.8/',
+    'https://1.1.1.1/',
+    'https://9.255.255.255/',
+    'https://11.0.0.1/',
+    'https://172.15.255.255/',
+    'https://172.32.0.1/',
+    'https://192.167.1.1/',
+    'https://192.169.1.1/',
+    'https://100.63.255.255/',
+    'https://100.128.0.1/',
+    'https://169.253.1.1/',
+    'https://198.17.0.1/',
+    'https://198.20.0.1/',
+    'https://192.0.1.1/',
+    'https://168.63.129.17/',
+    'https://223.255.255.255/',
+    'https://[2606:4700::1111]/',
+    'https://[2001:4860:4860::8888]/',
+    'https://[::ffff:8.8.8.8]/',
+    'https://localhost.example/',
+    'https://notlocalhost/',
+    'https://login.corp.internal/',
+    'https://127.0.0.1.example/',
+    'https://xn--bcher-kva.example/',
+    'https://metadata.example/',
+  ]
+  it.each(allowed)('O37 allows %s', (text) => {
+    expect(refuseUrl(new URL(text), false)).toBeUndefined()
+    expect(refuseUrl(new URL(text), true)).toBeUndefined()
+  })
+
+  it.each(['http://127.0.0.1:1/', 'http://localhost:1/', 'http://[::1]:1/', 'https://127.0.0.9/'])(
+    'allows %s with allowInsecureLoopback only',
+    (text) => {
+      expect(refuseUrl(new URL(text), true)).toBeUndefined()
+      expect(refuseUrl(new URL(text), false)).toContain('allowInsecureLoopback')
+    },
+  )
+
+  it('O37 allowInsecureLoopback opens the three loopback hosts and nothing else', () => {
+    const others = refused.filter((text) => !isLoopback(new URL(text).hostname))
+    expect(others.length).toBeGreaterThan(60)
+    for (const text of others)
+      expect([text, refuseUrl(new URL(text), true)]).not.toContain(undefined)
+    expect(refuseUrl(new URL('http://user@127.0.0.1/'), true)).toContain('user info')
+    expect(refuseUrl(new URL('http://a.example/'), true)).toContain('https')
+  })
+
+  it('judges the hostname as the URL parser writes it', () => {
+    expect(isSpecialAddress('')).toBe(true)
+    expect(isSpecialAddress('[::ffff:a00:1]')).toBe(true)
+    expect(isLoopback('127.0.0.1.example')).toBe(false)
+  })
+})
+
+describe('describeAddress', () => {
+  it.each([
+    ['https://user:s3cr3t@a.example/p?key=s3cr3t#s3cr3t', 'https://a.example/p'],
+    ['https://user:s3cr3t@:bad:/x?s3cr3t', '…:bad:/x…'],
+    ['not an address', 'not an address'],
+    [undefined, 'undefined'],
+    [Object.create(null), 'object'],
+    ['https://a.example/\u202E', 'https://a.example/%E2%80%AE'],
+  ])('W05 shows neither password nor query: %s', (address, shown) => {
+    expect(describeAddress(address)).toBe(shown)
+  })
+})

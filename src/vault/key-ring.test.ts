@@ -1,0 +1,96 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { utf8 } from '../bytes.js'
+import { Envelope } from './envelope.js'
+import { type LocalKey, localKeys, randomKeys } from './key-ring.js'
+
+const key = (seed: number) => Uint8Array.from({ length: 32 }, (_, at) => (seed + at * 5) & 255)
+const [a, b, c] = [key(1), key(2), key(3)]
+
+describe('localKeys', () => {
+  it('takes bytes, base64 and base64url, and finds the same key in each', async () => {
+    const ids = await Promise.all(
+      [
+        a,
+        Buffer.from(a),
+        Buffer.from(a).toString('base64'),
+        Buffer.from(a).toString('base64url'),
+      ].map(async (form) => (await localKeys(form).newest()).id),
+    )
+    expect(new Set(ids).size).toBe(1)
+    expect(ids[0]).toMatch(/^[0-9a-f]{16}$/)
+    expect((await localKeys(b).newest()).id).not.toBe(ids[0])
+  })
+
+  it('V09 seals with the first and opens with any', async () => {
+    const row = await new Envelope(localKeys(a)).seal(utf8('x'), utf8('o'), 1)
+    const rotated = new Envelope(localKeys(b, c, a))
+    expect(await rotated.open(row, utf8('o'), 1)).toEqual(utf8('x'))
+    const next = await rotated.seal(utf8('y'), utf8('o'), 2)
+    expect(await new Envelope(localKeys(b)).open(next, utf8('o'), 2)).toEqual(utf8('y'))
+    await expect(new Envelope(localKeys(a)).open(next, utf8('o'), 2)).rejects.toMatchObject({
+      code: 'ERR_KEY_UNAVAILABLE',
+    })
+  })
+
+  it('does not change when the bytes that it was given do', async () => {
+    const given = a.slice()
+    const ring = localKeys(given)
+    given.fill(0)
+    expect((await ring.newest()).bytes).toEqual(a)
+  })
+
+  it.each<[string, unknown]>([
+    ['16 bytes', new Uint8Array(16).fill(1)],
+    ['31 bytes', a.subarray(1)],
+    ['33 bytes', new Uint8Array(33).fill(1)],
+    ['no bytes', new Uint8Array()],
+    ['32 zero bytes', new Uint8Array(32)],
+    ['32 zero bytes as base64', Buffer.alloc(32).toString('base64')],
+    ['an empty string', ''],
+    ['a passphrase', 'correct horse battery staple'],
+    ['a passphrase of 32 letters', 'abcdefghijklmnopqrstuvwxyzabcdef'],
+    ['32 bytes as hexadecimal', Buffer.from(a).toString('hex')],
+    ['31 bytes as base64', Buffer.from(a.subarray(1)).toString('base64')],
+    ['base64 with a line break', `${Buffer.from(a).toString('base64')}\n`],
+    ['base64 with unused bits set', `${Buffer.from(a).toString('base64url').slice(0, -1)}B`],
+    ['a number array', [...a]],
+    ['an ArrayBuffer', a.buffer],
+    ['a Uint16Array', new Uint16Array(32).fill(1)],
+    ['undefined', undefined],
+    ['null', null],
+    ['a number', 32],
+  ])('V12 refuses %s, without showing it', (_, wrong) => {
+    for (const make of [
+      () => localKeys(wrong as LocalKey),
+      () => localKeys(a, wrong as LocalKey),
+    ]) {
+      let error: unknown
+      try {
+        make()
+      } catch (reason) {
+        error = reason
+      }
+      expect(error).toBeInstanceOf(TypeError)
+      expect((error as Error).message).toMatch(/^A vault key must be/)
+      if (typeof wrong === 'string' && wrong.length > 3)
+        expect((error as Error).message).not.toContain(wrong.trim())
+    }
+  })
+
+  it('W05 prints no key', () => {
+    const text = Buffer.from(a).toString('base64')
+    const shown = inspect(localKeys(text), { depth: null, showHidden: true, getters: true })
+    expect(shown + JSON.stringify(localKeys(text))).not.toContain(text)
+  })
+
+  it('V10 knows no other ids, whatever they are called', async () => {
+    const ring = localKeys(a)
+    for (const id of ['', '__proto__', 'constructor', 'toString'])
+      expect(await ring.find(id)).toBeUndefined()
+  })
+})
+
+it('randomKeys makes another key each time', async () => {
+  expect((await randomKeys().newest()).id).not.toBe((await randomKeys().newest()).id)
+})
