@@ -57,7 +57,7 @@ export type Recognition =
       /** The configured issuer that it names. */
       readonly issuer?: string
       /** @throws `InboundAuthError` */
-      readonly authenticate: (context: AuthenticatorContext) => Promise<Principal>
+      readonly authenticate: (context: AuthenticatorContext) => Principal | Promise<Principal>
     }
 
 /** One way to tell who calls. A plain object; several of one kind may stand side by side. */
@@ -67,4 +67,9 @@ export interface Authenticator {
   /** The issuers it stands for. No two authenticators of a verifier share one. */
   readonly issuers?: readonly string[]
   recognise(request: InboundRequest): Recognition
+  /**
+   * The caller behind a bearer token that this authenticator has verified before and that still stands, at once;
+   * `undefined` when it has to be verified. It speaks for requests that carry nothing but this bearer token.
+   */
+  recall?(bearerToken: string, context: AuthenticatorContext): Principal | undefined
 }

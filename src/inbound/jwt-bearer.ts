@@ -1,7 +1,10 @@
+import { SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { readClaims } from '../jwt/claims.js'
+import type { PublicKey } from '../jwt/public-key.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
-import { verifyJws } from '../jwt/verify.js'
+import { VerifiedCache } from '../jwt/verified-cache.js'
+import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import {
@@ -11,8 +14,14 @@ import {
   refuseOtherTokens,
   scopesOf,
 } from './access-token-claims.js'
-import type { Authenticator, AuthenticatorContext, Recognition } from './authenticator.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  Recognition,
+} from './authenticator.js'
 import { applyClaimRules } from './claim-rules.js'
+import { FairTurns } from './fair-turns.js'
 import {
   checkJwtBearerOptions,
   type JwtBearerOptions,
@@ -28,12 +37,29 @@ import {
 export function jwtBearer(options: JwtBearerOptions): Authenticator {
   const rules = checkJwtBearerOptions(options)
   const issuers = Object.freeze([...rules.issuers])
+  const verified = rules.cache && new VerifiedCache<Principal>(rules.cache)
+  const policy: Policy = { rules, verified, turns: new FairTurns() }
+  const recall = (token: string, { clock }: AuthenticatorContext): Principal | undefined =>
+    verified?.get(token, clock(), rules.keys.epoch)
+
   return Object.freeze({
     name: 'jwt' as const,
     issuers,
+    recall,
     recognise: (request): Recognition => {
-      const token = request.bearerToken
+      const { authorization } = request
+      const known =
+        authorization?.scheme === 'bearer' ? verified?.peek(authorization.credentials) : undefined
+      const mine = (issuer: string): Recognition => ({
+        kind: 'mine',
+        issuer,
+        authenticate: (context) =>
+          (known && recall(authorization!.credentials, context)) ??
+          verifyToken(policy, request, issuer, context),
+      })
+      if (known) return mine(known.issuer)
       const jws = request.bearerJws()
+      const token = request.bearerToken
       if (token === undefined || jws === undefined) return { kind: 'absent' }
       if (token.length > rules.maxTokenBytes) {
         return foreign(
@@ -47,32 +73,74 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
       if (issuer === undefined) {
         return foreign('ERR_UNKNOWN_ISSUER', 'no configured issuer has this iss')
       }
-      return {
-        kind: 'mine',
-        issuer,
-        authenticate: (context) => verifyToken(rules, jws, token, issuer, context),
-      }
+      return mine(issuer)
     },
   } satisfies Authenticator)
 }
 
-async function verifyToken(
+interface Policy {
+  readonly rules: JwtBearerRules
+  readonly verified: VerifiedCache<Principal> | undefined
+  readonly turns: FairTurns
+}
+
+/** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
+function verifyToken(
+  { rules, verified, turns }: Policy,
+  request: InboundRequest,
+  issuer: string,
+  { clock }: AuthenticatorContext,
+): Principal | Promise<Principal> {
+  const jws = request.bearerJws() as ParsedJws // recognised
+  const presented = request.bearerToken as string
+  const accept = (epoch: number | undefined): Principal => {
+    if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
+      throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
+        reason: 'iss differs from the issuer in the discovery document',
+      })
+    }
+    const nowMs = clock()
+    const token = verified?.own(presented) ?? presented
+    const principal = principalOf(rules, jws, token, issuer, nowMs)
+    // A token that is bound to a key counts only together with a proof, which is another one each time.
+    if (epoch !== undefined && principal.claims.cnf === undefined) {
+      const untilMs = endOf(rules, principal)
+      verified?.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+    }
+    return principal
+  }
+  const check = (key: PublicKey, epoch: number | undefined) => (): Principal | Promise<Principal> =>
+    checkSignature(jws, key)?.then(() => accept(epoch)) ?? accept(epoch)
+
+  const { keys } = rules
+  const key = keyFor(jws, keys, rules.algorithms, clock)
+  if (!(key instanceof Promise)) return turns.run(check(key, keys.epoch))
+  return key.then((found) => {
+    // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
+    const held = keys.peek(wantedKey(jws), clock) === found
+    return turns.run(check(found, held ? keys.epoch : undefined))
+  })
+}
+
+/** When a token stops being good, in milliseconds. */
+function endOf(rules: JwtBearerRules, { claims, expiresAtMs = 0 }: Principal): number {
+  const { clockToleranceMs, maxTokenAgeMs } = rules
+  const end = expiresAtMs + clockToleranceMs
+  if (maxTokenAgeMs === undefined) return end
+  return Math.min(end, Number(claims.iat) * SECOND_MS + maxTokenAgeMs + clockToleranceMs)
+}
+
+function principalOf(
   rules: JwtBearerRules,
   jws: ParsedJws,
   token: string,
   issuer: string,
-  { clock }: AuthenticatorContext,
-): Promise<Principal> {
-  await verifyJws(jws, rules.keys, rules.algorithms, clock)
-  if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
-    throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
-      reason: 'iss differs from the issuer in the discovery document',
-    })
-  }
+  nowMs: number,
+): Principal {
   const claims = jws.payload
   refuseOtherTokens(jws.header.typ, claims)
   const registered = readClaims(claims, {
-    nowMs: clock(),
+    nowMs,
     clockToleranceMs: rules.clockToleranceMs,
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })

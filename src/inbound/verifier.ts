@@ -2,10 +2,17 @@ import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
 import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { JwsParser } from '../jwt/strict-parse.js'
 import type { Principal, TokenVerifier } from '../principal.js'
-import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  RawRequest,
+  Recognition,
+} from './authenticator.js'
 import { challenge } from './challenge.js'
-import { bearerRequest, inboundRequest } from './request.js'
+import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
 
 /** How an {@link InboundVerifier} tells who calls. */
 export interface InboundVerifierOptions {
@@ -30,7 +37,10 @@ export class InboundVerifier implements TokenVerifier {
   readonly #authenticators: readonly Authenticator[]
   readonly #resourceMetadata: string | undefined
   readonly #audit: Audit
-  readonly #clock: Clock
+  readonly #context: AuthenticatorContext
+  readonly #parser = new JwsParser()
+  /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
+  readonly #bearerOnly: boolean
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
@@ -38,7 +48,8 @@ export class InboundVerifier implements TokenVerifier {
     this.#authenticators = checkAuthenticators(authenticators)
     this.#resourceMetadata = resource === undefined ? undefined : resourceMetadataUrl(resource)
     this.#audit = new Audit(audit, clock)
-    this.#clock = clock
+    this.#context = Object.freeze({ clock })
+    this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
   }
 
   /**
@@ -47,7 +58,10 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError} The caller is refused; `code` and `reason` say why, for the operator.
    */
   verify(request: Request | RawRequest): Promise<Principal> {
-    return this.#decide(() => inboundRequest(request))
+    return (
+      this.#recall(request, bearerCredentials) ??
+      this.#decide(() => inboundRequest(request, this.#parser))
+    )
   }
 
   /**
@@ -56,10 +70,13 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError}
    */
   verifyToken(token: string): Promise<Principal> {
-    return this.#decide(() => {
-      if (typeof token === 'string' && token !== '') return bearerRequest(token)
-      throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
-    })
+    return (
+      this.#recall(token, asString) ??
+      this.#decide(() => {
+        if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
+        throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
+      })
+    )
   }
 
   /**
@@ -75,19 +92,32 @@ export class InboundVerifier implements TokenVerifier {
     }
   }
 
+  /** The caller whose token was verified a moment ago. */
+  #recall<T>(from: T, tokenOf: (from: T) => string | undefined): Promise<Principal> | undefined {
+    if (!this.#bearerOnly) return undefined
+    try {
+      const token = tokenOf(from)
+      if (token === undefined) return undefined
+      for (const authenticator of this.#authenticators) {
+        const principal = authenticator.recall?.(token, this.#context)
+        if (principal) {
+          this.#tellVerified(principal)
+          return Promise.resolve(principal)
+        }
+      }
+    } catch {
+      // Whatever is wrong with it, the long way says so properly.
+    }
+    return undefined
+  }
+
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
       mine = this.#recognise(read())
-      const principal = await mine.authenticate({ clock: this.#clock })
-      const { method, issuer, subject, clientId } = principal
-      this.#audit.emit({
-        type: 'caller_verified',
-        method,
-        issuer,
-        subject,
-        ...(clientId === undefined ? {} : { clientId }),
-      })
+      const outcome = mine.authenticate(this.#context)
+      const principal = outcome instanceof Promise ? await outcome : outcome
+      this.#tellVerified(principal)
       return principal
     } catch (error) {
       if (isDeputizeError(error)) {
@@ -103,6 +133,17 @@ export class InboundVerifier implements TokenVerifier {
     }
   }
 
+  #tellVerified({ method, issuer, subject, clientId }: Principal): void {
+    if (!this.#audit.isHeard) return
+    this.#audit.emit({
+      type: 'caller_verified',
+      method,
+      issuer,
+      subject,
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+  }
+
   /** The one authenticator whose credential the request carries. */
   #recognise(request: InboundRequest): Mine {
     const mine: Mine[] = []
@@ -112,6 +153,7 @@ export class InboundVerifier implements TokenVerifier {
       if (seen.kind === 'mine') mine.push({ ...seen, name: authenticator.name })
       else if (seen.kind === 'foreign') foreign ??= seen.error
     }
+    void request.bearerToken // one that is malformed is refused, whoever recognised what beside it
     const [only, another] = mine
     if (another) {
       throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
@@ -126,6 +168,10 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
+}
+
+function asString(token: unknown): string | undefined {
+  return typeof token === 'string' ? token : undefined
 }
 
 function checkAuthenticators(authenticators: unknown): readonly Authenticator[] {

@@ -24,8 +24,13 @@ export interface KeyLookup {
   find(wanted: WantedKey, clock: Clock): Promise<PublicKey>
   /** The same without waiting; `undefined` when {@link find} has to be asked. */
   peek?(wanted: WantedKey, clock: Clock): PublicKey | undefined
+}
+
+/** Keys that are kept, and may be others later. */
+export interface HeldKeys extends KeyLookup {
+  peek(wanted: WantedKey, clock: Clock): PublicKey | undefined
   /** Another number whenever other keys are held: what was verified before may no longer be trusted. */
-  readonly epoch?: number
+  readonly epoch: number
 }
 
 /** A JWK set, as a literal in options. */
@@ -34,7 +39,8 @@ export interface JsonWebKeySet {
 }
 
 /** The usable keys of one JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)). */
-export class KeyList implements KeyLookup {
+export class KeyList implements HeldKeys {
+  readonly epoch = 0
   readonly #keys: readonly PublicKey[]
   /** Why members were left out, each with its place. */
   readonly leftOut: readonly string[]

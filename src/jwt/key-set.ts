@@ -8,7 +8,7 @@ import {
   type ReadDocument,
   unavailable,
 } from './key-document.js'
-import { KeyList, type KeyLookup, type WantedKey } from './key-list.js'
+import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
 /** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
@@ -40,7 +40,7 @@ interface Discovered extends IssuerMetadata {
  * 24 hours). Many callers share one fetch; a token with an unknown key delays nobody but itself; an outage of the
  * issuer is bridged for {@link MAX_STALE_MS}.
  */
-export class KeySet implements KeyLookup {
+export class KeySet implements HeldKeys {
   readonly #source: KeySource
   readonly #read: ReadDocument
   readonly #flight = new SingleFlight<void>()
@@ -60,7 +60,7 @@ export class KeySet implements KeyLookup {
     return this.#discovered?.issuer
   }
 
-  /** Grows when a fetch brings other keys than are held. */
+  /** Grows when a fetch brings other keys than are held, or another issuer. */
   get epoch(): number {
     return this.#epoch
   }
@@ -136,6 +136,7 @@ export class KeySet implements KeyLookup {
     }
     const { discoveryUrls, issuers } = this.#source
     const metadata = await discover(this.#read, discoveryUrls, issuers)
+    if (known && known.issuer !== metadata.issuer) this.#epoch++
     this.#discovered = { ...metadata, readAtMs: clock() }
     return metadata.jwksUri
   }

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { isJwsAlgorithm, type JwsAlgorithm } from './algorithm.js'
-import type { KeyLookup } from './key-list.js'
+import type { KeyLookup, WantedKey } from './key-list.js'
 import { PublicKey } from './public-key.js'
 import type { ParsedJws } from './strict-parse.js'
 
@@ -25,6 +25,11 @@ export async function verifyJws(
   if (checked) await checked
 }
 
+/** What a token says about its key. */
+export function wantedKey({ header: { alg, kid } }: ParsedJws): WantedKey {
+  return kid === undefined ? { alg: alg as JwsAlgorithm } : { alg: alg as JwsAlgorithm, kid }
+}
+
 /**
  * The key that must have signed: at once when it is held, or a promise of it.
  *
@@ -36,12 +41,11 @@ export function keyFor(
   algorithms: readonly JwsAlgorithm[],
   clock: Clock,
 ): PublicKey | Promise<PublicKey> {
-  const { alg, kid } = jws.header
-  if (!isJwsAlgorithm(alg) || !algorithms.includes(alg)) {
+  const wanted = wantedKey(jws)
+  if (!isJwsAlgorithm(wanted.alg) || !algorithms.includes(wanted.alg)) {
     throw new InboundAuthError('ERR_ALG_NOT_ALLOWED', { reason: 'alg is not an allowed one' })
   }
-  if (!('find' in keys)) return readKey(keys, alg)
-  const wanted = { alg, ...(kid === undefined ? {} : { kid }) }
+  if (!('find' in keys)) return readKey(keys, wanted.alg)
   return keys.peek?.(wanted, clock) ?? keys.find(wanted, clock)
 }
 
