@@ -100,12 +100,15 @@ function verifyToken(
       })
     }
     const nowMs = clock()
-    const token = verified?.own(presented) ?? presented
-    const principal = principalOf(rules, jws, token, issuer, nowMs)
     // A token that is bound to a key counts only together with a proof, which is another one each time.
-    if (epoch !== undefined && principal.claims.cnf === undefined) {
+    const isBound = jws.payload.cnf !== undefined
+    const memory =
+      epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
+    const token = memory?.own(presented) ?? presented
+    const principal = principalOf(rules, jws, token, issuer, nowMs)
+    if (memory && epoch !== undefined) {
       const untilMs = endOf(rules, principal)
-      verified?.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+      memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
     }
     return principal
   }
@@ -155,13 +158,13 @@ function principalOf(
       method: 'jwt',
       issuer,
       subject,
-      ...(clientId === undefined ? {} : { clientId }),
+      clientId,
       scopes,
       audience,
-      ...(actor ? { actor } : {}),
+      actor,
       claims,
       expiresAtMs,
-      ...(isOwnToken(claims, subject, clientId) ? {} : { user: { issuer, subject } }),
+      user: isOwnToken(claims, subject, clientId) ? undefined : { issuer, subject },
     },
     new Secret(token),
   )

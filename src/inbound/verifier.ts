@@ -30,7 +30,11 @@ export interface InboundVerifierOptions {
   readonly clock?: Clock | undefined
 }
 
-type Mine = Extract<Recognition, { kind: 'mine' }> & { readonly name: Principal['method'] }
+/** The authenticator that recognised a request, and what it said. */
+interface Mine {
+  readonly name: Principal['method']
+  readonly seen: Extract<Recognition, { kind: 'mine' }>
+}
 
 /** Tells who calls: turns a request into a {@link Principal}, or refuses it. */
 export class InboundVerifier implements TokenVerifier {
@@ -115,7 +119,7 @@ export class InboundVerifier implements TokenVerifier {
     let mine: Mine | undefined
     try {
       mine = this.#recognise(read())
-      const outcome = mine.authenticate(this.#context)
+      const outcome = mine.seen.authenticate(this.#context)
       const principal = outcome instanceof Promise ? await outcome : outcome
       this.#tellVerified(principal)
       return principal
@@ -126,7 +130,7 @@ export class InboundVerifier implements TokenVerifier {
           code: error.code,
           reason: error.reason ?? error.name,
           ...(mine ? { method: mine.name } : {}),
-          ...(mine?.issuer === undefined ? {} : { issuer: mine.issuer }),
+          ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
         })
       }
       throw error
@@ -146,15 +150,17 @@ export class InboundVerifier implements TokenVerifier {
 
   /** The one authenticator whose credential the request carries. */
   #recognise(request: InboundRequest): Mine {
-    const mine: Mine[] = []
+    let only: Mine | undefined
+    let another = false
     let foreign: InboundAuthError | undefined
     for (const authenticator of this.#authenticators) {
       const seen = authenticator.recognise(request)
-      if (seen.kind === 'mine') mine.push({ ...seen, name: authenticator.name })
-      else if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind !== 'mine') continue
+      another ||= only !== undefined
+      only = { name: authenticator.name, seen }
     }
     void request.bearerToken // one that is malformed is refused, whoever recognised what beside it
-    const [only, another] = mine
     if (another) {
       throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
         reason: 'the request carries credentials for more than one authenticator',

@@ -40,6 +40,11 @@ export class SegmentCodec {
     return text.includes('\ufffd') ? undefined : text // that is what invalid UTF-8 becomes
   }
 
+  /** Bytes of ASCII text. */
+  ascii(text: string): Uint8Array<ArrayBuffer> {
+    return this.#buffer?.from(text, 'latin1') ?? new TextEncoder().encode(text)
+  }
+
   /** The same ASCII text in memory of its own: a slice keeps all that it was cut from. */
   copy(text: string): string {
     if (this.#buffer) return this.#buffer.from(text, 'latin1').toString('latin1')

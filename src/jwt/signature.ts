@@ -1,6 +1,7 @@
 import { base64url } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { JwsAlgorithm } from './algorithm.js'
+import { SegmentCodec } from './segment-codec.js'
 import type { ParsedJws } from './strict-parse.js'
 
 /** What is signed, and the signature. */
@@ -49,11 +50,11 @@ export function nodeCheck(
         saltLength: Number(alg.slice(2)) / 8, // RFC 7518 §3.5
       }
     : key
-  const encoder = new TextEncoder()
+  const codec = new SegmentCodec()
   return ({ signingInput, signature }) => {
     const form = half === undefined ? signature : ecdsaDer(signature, half)
     try {
-      return form !== undefined && crypto.verify(hash, encoder.encode(signingInput), way, form)
+      return form !== undefined && crypto.verify(hash, codec.ascii(signingInput), way, form)
     } catch {
       return false // nothing of the foreign error is kept: it can hold parts of the token
     }

@@ -37,9 +37,14 @@ const TAIL_LENGTH = 32
 /** What an entry costs besides its token: claims take about as much again, in several small objects. */
 const ENTRY_BYTES = 1024
 
+/** How many tokens a picky cache knows by sight. */
+const SIGHTINGS = 1024
+
 /**
  * Remembers tokens that were verified in full, and nothing else: whoever sends rubbish changes nothing here. Bounded by
  * count and bytes; in two generations, so that what is used stays and what is not goes, without a list to keep in order.
+ * A generation that fills up with tokens that do not come back makes the cache picky: the next one takes a token only
+ * when it is verified for the second time. So a stream of tokens that are used once costs little and displaces nothing.
  *
  * V8 would have to hash the whole of a token that has just come in from the network; looking the last
  * {@link TAIL_LENGTH} characters up and comparing all of them is six times faster, and as exact.
@@ -50,6 +55,8 @@ export class VerifiedCache<T> {
   #young = new Map<string, Entry<T>>()
   #old = new Map<string, Entry<T>>()
   #youngBytes = 0
+  #hits = 0
+  #sightings: Int32Array | undefined
 
   constructor(limits: CacheLimits = DEFAULT_CACHE) {
     this.#limits = limits
@@ -63,6 +70,7 @@ export class VerifiedCache<T> {
     if (entry === undefined || entry.token !== token) return undefined
     if (nowMs >= entry.untilMs || nowMs < entry.sinceMs || entry.epoch !== epoch) return undefined
     if (young === undefined) this.#put(tail, entry)
+    this.#hits++
     return entry.value
   }
 
@@ -73,12 +81,25 @@ export class VerifiedCache<T> {
     return entry?.token === token ? entry.value : undefined
   }
 
-  /** Remembers a finding. `token` must be one that {@link own} gave. */
+  /** Remembers a finding. `token` is one that the cache {@link takes}, as {@link own} gave it. */
   set(token: string, finding: Finding<T>): void {
     const untilMs = Math.min(finding.untilMs, finding.sinceMs + this.#limits.maxAgeMs)
-    if (cost(token) > this.#limits.maxBytes / 2) return
     const { value, sinceMs, epoch } = finding
     this.#put(token.slice(-TAIL_LENGTH), { token, value, sinceMs, untilMs, epoch })
+  }
+
+  /** Whether a finding of this token would be remembered. Only for tokens that were verified. */
+  takes(token: string): boolean {
+    if (cost(token) > this.#limits.maxBytes / 2) return false
+    if (!this.#sightings) return true
+    let hash = 0
+    for (let at = token.length - 16; at < token.length; at++) {
+      hash = (Math.imul(hash, 31) + token.charCodeAt(at)) | 0
+    }
+    const place = (hash >>> 8) % SIGHTINGS
+    if (this.#sightings[place] === hash) return true
+    this.#sightings[place] = hash
+    return false
   }
 
   /** The same token in memory of its own, without the header that it was cut from. */
@@ -95,6 +116,9 @@ export class VerifiedCache<T> {
     const bytes = cost(entry.token)
     const { maxTokens, maxBytes } = this.#limits
     if (this.#young.size >= maxTokens / 2 || this.#youngBytes + bytes > maxBytes / 2) {
+      const cameBack = this.#hits >= this.#young.size / 2
+      this.#sightings = cameBack ? undefined : (this.#sightings ?? new Int32Array(SIGHTINGS))
+      this.#hits = 0
       this.#old = this.#young
       this.#young = new Map()
       this.#youngBytes = 0
