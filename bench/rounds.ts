@@ -27,7 +27,7 @@ export type Samples = ReadonlyMap<string, readonly number[]>
  * else goes on in the machine meets all of them alike.
  */
 export async function measure(cases: readonly Case[], options: Options = {}): Promise<Samples> {
-  const { rounds = 21, sliceMs = 25 } = options
+  const { rounds = 21, sliceMs = 40 } = options
   const counts = new Map<string, number>()
   for (const each of cases) {
     // Twice: the first pass is for the compiler.
@@ -36,7 +36,6 @@ export async function measure(cases: readonly Case[], options: Options = {}): Pr
   }
   const samples = new Map(cases.map(({ name }) => [name, [] as number[]]))
   for (let round = 0; round < rounds; round++) {
-    globalThis.gc?.()
     for (const { name, run } of shuffled(cases)) {
       const count = counts.get(name)!
       const before = process.cpuUsage()
