@@ -20,7 +20,9 @@ export function inboundRequest(
     return withCredentials({ raw: true, method, target, headers, body }, parser)
   }
   if (typeof request?.url !== 'string' || typeof request.headers?.entries !== 'function') {
-    throw new TypeError('request must be a Web Request, or { method, target, headers, body? }.')
+    throw new TypeError(
+      'request must be a Web Request, or { method, target, headers, body? } with headers as pairs of strings.',
+    )
   }
   const { pathname, search } = new URL(request.url)
   const parts = {
@@ -155,8 +157,13 @@ function isRawRequest(request: Request | RawRequest): request is RawRequest {
     'target' in request &&
     typeof request.method === 'string' &&
     typeof request.target === 'string' &&
-    Array.isArray(request.headers)
+    Array.isArray(request.headers) &&
+    request.headers.every(isPair)
   )
+}
+
+function isPair(header: unknown): boolean {
+  return Array.isArray(header) && typeof header[0] === 'string' && typeof header[1] === 'string'
 }
 
 function ambiguous(reason: string): InboundAuthError {
