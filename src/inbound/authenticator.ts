@@ -78,7 +78,7 @@ export type Recognition =
       /** The configured issuer that it names. */
       readonly issuer?: string
       /** @throws `InboundAuthError` */
-      readonly authenticate: (context: AuthenticatorContext) => Promise<Principal>
+      readonly authenticate: (context: AuthenticatorContext) => Principal | Promise<Principal>
     }
 
 /** One way to tell who calls. A plain object; several of one kind may stand side by side. */
@@ -90,4 +90,9 @@ export interface Authenticator {
   recognise(request: InboundRequest): Recognition
   /** Left out by whatever takes no access tokens. */
   readonly advertise?: () => Advertisement
+  /**
+   * The caller behind a bearer token that this authenticator has verified before and that still stands, at once;
+   * `undefined` when it has to be verified. It speaks for requests that carry nothing but this bearer token.
+   */
+  recall?(bearerToken: string, context: AuthenticatorContext): Principal | undefined
 }
