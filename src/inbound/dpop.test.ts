@@ -301,7 +301,11 @@ describe('dpop', () => {
     expect(await codeOf(verifier.verify(request(free, proofFor(free))))).toBe('ERR_BAD_PROOF')
     const bearer = request(free, [], { scheme: 'Bearer' })
     expect(await codeOf(verifier.verify(bearer))).toBeUndefined()
-    expect(await codeOf(verifierOf({ required: true }).verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(verifier.verify(request(free, proofFor(free))))).toBe('ERR_BAD_PROOF')
+    const strict = verifierOf({ required: true })
+    expect(await codeOf(strict.verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(strict.verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(strict.verifyToken(free))).toBe('ERR_PROOF_REQUIRED')
   })
 
   it('J68 asks for the client certificate that a token is bound to', async () => {

@@ -219,9 +219,10 @@ describe('introspection', () => {
     const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
     const verifier = make({ ...endpoint, fetch: answer })
     const codes = Array.from({ length: 101 }, (_, at) => codeOf(verifier.verifyToken(`t${at}`)))
-    expect(await codes[100]).toBe('ERR_INTROSPECTION_UNAVAILABLE')
+    expect(await Promise.race(codes)).toBe('ERR_INTROSPECTION_UNAVAILABLE') // the 101st to ask
     open()
-    expect(new Set(await Promise.all(codes.slice(0, 100)))).toEqual(new Set(['ERR_TOKEN_INACTIVE']))
+    const inactive = (await Promise.all(codes)).filter((code) => code === 'ERR_TOKEN_INACTIVE')
+    expect(inactive.length).toBe(100)
   })
 
   it.each<[string, Answer, RegExp]>([
