@@ -67,6 +67,11 @@ export class Audit {
     this.#clock = clock
   }
 
+  /** Whether there is a sink, for callers that would make an event for nothing. */
+  get isHeard(): boolean {
+    return this.#sink !== undefined
+  }
+
   emit(facts: AuditFacts): void {
     if (!this.#sink) return
     try {

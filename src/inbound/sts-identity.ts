@@ -92,7 +92,7 @@ async function identify(
   }
   const asserted = { userId, signed: signed.userSigned }
   const user = await assertedUser(makePrincipal(facts), asserted, rules.mayActForUser)
-  return makePrincipal(user ? { ...facts, user } : facts)
+  return makePrincipal(user ? { ...facts, user, userKnown: 'asserted' } : facts)
 }
 
 /** Who vouches for the caller: the STS of its partition. */

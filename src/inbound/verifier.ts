@@ -2,10 +2,26 @@ import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
 import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { JwsParser } from '../jwt/strict-parse.js'
 import type { Principal, TokenVerifier } from '../principal.js'
-import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
-import { challenge } from './challenge.js'
-import { bearerRequest, inboundRequest } from './request.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  RawRequest,
+  Recognition,
+} from './authenticator.js'
+import { type ChallengeScheme, challenge, type ErrorBody } from './challenge.js'
+import { checkScopes, wrong } from './option-checks.js'
+import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
+import {
+  advertise,
+  checkScopeMapping,
+  type ResourceFacts,
+  resourceMetadataUrl,
+  scopesOffered,
+  serveResourceMetadata,
+} from './resource-metadata.js'
 
 /** How an {@link InboundVerifier} tells who calls. */
 export interface InboundVerifierOptions {
@@ -13,32 +29,61 @@ export interface InboundVerifierOptions {
   readonly authenticators: readonly Authenticator[]
   /**
    * The https URL of this service as clients know it. With it, challenges point at
-   * `/.well-known/oauth-protected-resource`, which the application then serves
-   * ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+   * `/.well-known/oauth-protected-resource`, where the application serves {@link InboundVerifier.metadataHandler}
+   * ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)). DPoP proofs are checked against its origin.
    */
   readonly resource?: string | undefined
+  /** Scopes that guards ask for, to be published beside `allowedScopes`. */
+  readonly scopesSupported?: readonly string[] | undefined
+  /**
+   * Scopes by the name under which clients ask for them, where that is another one, such as
+   * `{ invoke: 'api://agent/invoke' }`. For metadata and challenges only; tokens are judged by the names on the left.
+   */
+  readonly advertisedScopeMapping?: Readonly<Record<string, string>> | undefined
+  /** How a refusal's body is written. Default: `json`. */
+  readonly errorBody?: ErrorBody | undefined
   /** Gets one event for every caller that is verified or refused. */
   readonly audit?: AuditSink | undefined
   /** Milliseconds since the epoch; for tests. */
   readonly clock?: Clock | undefined
 }
 
-type Mine = Extract<Recognition, { kind: 'mine' }> & { readonly name: Principal['method'] }
+/** The authenticator that recognised a request, and what it said. */
+interface Mine {
+  readonly name: Principal['method']
+  readonly seen: Extract<Recognition, { kind: 'mine' }>
+}
 
 /** Tells who calls: turns a request into a {@link Principal}, or refuses it. */
 export class InboundVerifier implements TokenVerifier {
   readonly #authenticators: readonly Authenticator[]
-  readonly #resourceMetadata: string | undefined
+  readonly #facts: ResourceFacts
+  readonly #errorBody: ErrorBody | undefined
   readonly #audit: Audit
-  readonly #clock: Clock
+  readonly #context: AuthenticatorContext
+  readonly #parser = new JwsParser()
+  /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
+  readonly #bearerOnly: boolean
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
-    const { authenticators, resource, audit, clock = systemClock } = options
-    this.#authenticators = checkAuthenticators(authenticators)
-    this.#resourceMetadata = resource === undefined ? undefined : resourceMetadataUrl(resource)
+    const { authenticators, resource, scopesSupported, errorBody } = options
+    const { audit, clock = systemClock } = options
+    this.#authenticators = checkAuthenticators(authenticators, resource)
+    if (resource !== undefined) resourceMetadataUrl(resource)
+    if (errorBody !== undefined && errorBody !== 'json' && errorBody !== 'json-rpc') {
+      throw wrong('errorBody', errorBody, 'must be json or json-rpc')
+    }
+    this.#errorBody = errorBody
+    this.#facts = {
+      resource,
+      authenticators: this.#authenticators,
+      scopes: scopesSupported === undefined ? [] : checkScopes('scopesSupported', scopesSupported),
+      advertised: checkScopeMapping(options.advertisedScopeMapping),
+    }
     this.#audit = new Audit(audit, clock)
-    this.#clock = clock
+    this.#context = Object.freeze({ clock, resource })
+    this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
   }
 
   /**
@@ -47,7 +92,10 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError} The caller is refused; `code` and `reason` say why, for the operator.
    */
   verify(request: Request | RawRequest): Promise<Principal> {
-    return this.#decide(() => inboundRequest(request))
+    return (
+      this.#recall(request, bearerCredentials) ??
+      this.#decide(() => inboundRequest(request, this.#parser))
+    )
   }
 
   /**
@@ -56,10 +104,13 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError}
    */
   verifyToken(token: string): Promise<Principal> {
-    return this.#decide(() => {
-      if (typeof token === 'string' && token !== '') return bearerRequest(token)
-      throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
-    })
+    return (
+      this.#recall(token, asString) ??
+      this.#decide(() => {
+        if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
+        throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
+      })
+    )
   }
 
   /**
@@ -71,23 +122,60 @@ export class InboundVerifier implements TokenVerifier {
       return await this.verify(request)
     } catch (error) {
       if (!(error instanceof InboundAuthError)) throw error
-      return challenge(error, { resourceMetadata: this.#resourceMetadata })
+      return this.challenge(error, request)
     }
+  }
+
+  /**
+   * The response for a refusal: of {@link verify}, or of a guard inside a tool.
+   *
+   * @param request Whose scheme the challenge answers to. Default: the first that is accepted.
+   */
+  challenge(error: InboundAuthError, request?: Request | RawRequest): Response {
+    const { resource, advertised } = this.#facts
+    const { requiredScopes } = error
+    return challenge(error, {
+      schemes: schemesOf(this.#authenticators),
+      used: request && schemeOf(request),
+      body: this.#errorBody,
+      ...(resource === undefined ? {} : { resourceMetadata: resourceMetadataUrl(resource) }),
+      scopes: advertise(requiredScopes ?? scopesOffered(this.#facts), advertised),
+    })
+  }
+
+  /**
+   * Serves what clients must know to get a token ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), without
+   * authentication, at `/.well-known/oauth-protected-resource` and the path of `resource`; 404 for all else.
+   */
+  readonly metadataHandler = (request: Request): Response =>
+    serveResourceMetadata(request, this.#facts)
+
+  /** The caller whose token was verified a moment ago. */
+  #recall<T>(from: T, tokenOf: (from: T) => string | undefined): Promise<Principal> | undefined {
+    if (!this.#bearerOnly) return undefined
+    try {
+      const token = tokenOf(from)
+      if (token === undefined) return undefined
+      for (const authenticator of this.#authenticators) {
+        const principal = authenticator.recall?.(token, this.#context)
+        if (principal) {
+          this.#tellVerified(principal)
+          return Promise.resolve(principal)
+        }
+      }
+    } catch {
+      // Whatever is wrong with it, the long way says so properly.
+    }
+    return undefined
   }
 
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
       mine = this.#recognise(read())
-      const principal = await mine.authenticate({ clock: this.#clock })
-      const { method, issuer, subject, clientId } = principal
-      this.#audit.emit({
-        type: 'caller_verified',
-        method,
-        issuer,
-        subject,
-        ...(clientId === undefined ? {} : { clientId }),
-      })
+      const outcome = mine.seen.authenticate(this.#context)
+      const principal = outcome instanceof Promise ? await outcome : outcome
+      this.#tellVerified(principal)
       return principal
     } catch (error) {
       if (isDeputizeError(error)) {
@@ -96,23 +184,37 @@ export class InboundVerifier implements TokenVerifier {
           code: error.code,
           reason: error.reason ?? error.name,
           ...(mine ? { method: mine.name } : {}),
-          ...(mine?.issuer === undefined ? {} : { issuer: mine.issuer }),
+          ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
         })
       }
       throw error
     }
   }
 
+  #tellVerified({ method, issuer, subject, clientId }: Principal): void {
+    if (!this.#audit.isHeard) return
+    this.#audit.emit({
+      type: 'caller_verified',
+      method,
+      issuer,
+      subject,
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+  }
+
   /** The one authenticator whose credential the request carries. */
   #recognise(request: InboundRequest): Mine {
-    const mine: Mine[] = []
+    let only: Mine | undefined
+    let another = false
     let foreign: InboundAuthError | undefined
     for (const authenticator of this.#authenticators) {
       const seen = authenticator.recognise(request)
-      if (seen.kind === 'mine') mine.push({ ...seen, name: authenticator.name })
-      else if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind !== 'mine') continue
+      another ||= only !== undefined
+      only = { name: authenticator.name, seen }
     }
-    const [only, another] = mine
+    void request.bearerToken // one that is malformed is refused, whoever recognised what beside it
     if (another) {
       throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
         reason: 'the request carries credentials for more than one authenticator',
@@ -128,7 +230,11 @@ export class InboundVerifier implements TokenVerifier {
   }
 }
 
-function checkAuthenticators(authenticators: unknown): readonly Authenticator[] {
+function asString(token: unknown): string | undefined {
+  return typeof token === 'string' ? token : undefined
+}
+
+function checkAuthenticators(authenticators: unknown, resource: unknown): readonly Authenticator[] {
   if (!Array.isArray(authenticators) || authenticators.length === 0) {
     throw new TypeError('authenticators must be a list of at least one, such as jwtBearer({ … }).')
   }
@@ -136,6 +242,11 @@ function checkAuthenticators(authenticators: unknown): readonly Authenticator[] 
   for (const [place, authenticator] of authenticators.entries()) {
     if (typeof authenticator?.recognise !== 'function') {
       throw new TypeError(`authenticators[${place}] is not an authenticator.`)
+    }
+    if (resource === undefined && (authenticator as Authenticator).advertise?.().dpop) {
+      throw new TypeError(
+        'resource is missing: DPoP proofs name the URL that was called, and authenticators take them.',
+      )
     }
     for (const issuer of (authenticator as Authenticator).issuers ?? []) {
       if (issuers.has(issuer)) {
@@ -146,17 +257,33 @@ function checkAuthenticators(authenticators: unknown): readonly Authenticator[] 
       issuers.add(issuer)
     }
   }
+  if (authenticators.filter((one: Authenticator) => one.name === 'introspection').length > 1) {
+    throw new TypeError(
+      'authenticators may hold one introspection: an opaque token does not say whose it is.',
+    )
+  }
   return Object.freeze([...authenticators])
 }
 
-/** RFC 9728 §3.1: the well-known part stands between host and path. */
-function resourceMetadataUrl(resource: string): string {
-  const url = URL.canParse(resource) ? new URL(resource) : undefined
-  if (!url || !['https:', 'http:'].includes(url.protocol) || url.hash !== '' || url.username) {
-    throw new TypeError(
-      `resource must be the URL of this service, without a fragment; got "${printable(resource)}".`,
-    )
+/** The schemes of the access tokens that are taken, the preferred one first. */
+function schemesOf(authenticators: readonly Authenticator[]): readonly ChallengeScheme[] {
+  const dpop = authenticators.flatMap((one) => {
+    const offer = one.advertise?.()
+    return offer ? [offer.dpop] : []
+  })
+  const bearer = dpop.length === 0 || dpop.some((one) => one !== 'required')
+  return [
+    ...(bearer ? (['Bearer'] as const) : []),
+    ...(dpop.some((one) => one !== undefined) ? (['DPoP'] as const) : []),
+  ]
+}
+
+/** The scheme that the request used. */
+function schemeOf(request: Request | RawRequest): ChallengeScheme | undefined {
+  try {
+    const scheme = inboundRequest(request).authorization?.scheme
+    return scheme === 'dpop' ? 'DPoP' : scheme === 'bearer' ? 'Bearer' : undefined
+  } catch {
+    return undefined // no scheme can be told, which is why it was refused
   }
-  const path = url.pathname === '/' ? '' : url.pathname
-  return `${url.origin}/.well-known/oauth-protected-resource${path}${url.search}`
 }
