@@ -32,22 +32,31 @@ export class SegmentCodec {
 
   /** Text of a canonical segment of UTF-8. */
   text(segment: string): string | undefined {
-    if (!this.#buffer || segment.length > SCRATCH_BYTES) return undefined
-    this.#scratch ??= this.#buffer.allocUnsafeSlow(SCRATCH_BYTES)
-    const length = this.#scratch.write(segment, 0, 'base64url')
-    if (this.#scratch.toString('base64url', 0, length) !== segment) return undefined
-    const text = this.#scratch.toString('utf8', 0, length)
+    const scratch = this.#room(segment)
+    if (!scratch) return undefined
+    const length = scratch.write(segment, 0, 'base64url')
+    if (scratch.toString('base64url', 0, length) !== segment) return undefined
+    const text = scratch.toString('utf8', 0, length)
     return text.includes('\ufffd') ? undefined : text // that is what invalid UTF-8 becomes
   }
 
-  /** Bytes of ASCII text. */
-  ascii(text: string): Uint8Array<ArrayBuffer> {
-    return this.#buffer?.from(text, 'latin1') ?? new TextEncoder().encode(text)
+  /** Bytes of text that is known to be ASCII. They stand until the next call of this codec. */
+  ascii(text: string): Uint8Array {
+    const scratch = this.#room(text)
+    if (!scratch) return new TextEncoder().encode(text)
+    return scratch.subarray(0, scratch.write(text, 0, 'latin1'))
   }
 
   /** The same ASCII text in memory of its own: a slice keeps all that it was cut from. */
   copy(text: string): string {
     if (this.#buffer) return this.#buffer.from(text, 'latin1').toString('latin1')
     return new TextDecoder().decode(new TextEncoder().encode(text))
+  }
+
+  /** Memory that is used over and over, when the text fits. */
+  #room(text: string): NodeBuffer | undefined {
+    if (text.length > SCRATCH_BYTES) return undefined
+    this.#scratch ??= this.#buffer?.allocUnsafeSlow(SCRATCH_BYTES)
+    return this.#scratch
   }
 }

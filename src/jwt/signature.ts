@@ -5,7 +5,7 @@ import { SegmentCodec } from './segment-codec.js'
 import type { ParsedJws } from './strict-parse.js'
 
 /** What is signed, and the signature. */
-export type SignedInput = Pick<ParsedJws, 'signingInput' | 'signature'>
+type SignedInput = Pick<ParsedJws, 'signingInput' | 'signature'>
 
 /** Whether a signature verifies: known at once with `node:crypto`, later with Web Crypto. */
 export type SignatureCheck = (jws: SignedInput) => boolean | Promise<boolean>

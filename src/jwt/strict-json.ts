@@ -121,16 +121,28 @@ function frozen(value: unknown, seen: Seen): unknown {
   }
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {
-    for (let at = 0; at < value.length; at++) value[at] = frozen(value[at], seen)
+    for (let at = 0; at < value.length; at++) {
+      if (!isPlain(value[at], seen)) value[at] = frozen(value[at], seen)
+    }
     return Object.freeze(value)
   }
   // Not Object.create(null), which V8 makes a hash table, four times slower to fill and freeze.
   const out: Record<string, unknown> = Object.setPrototypeOf({}, null)
-  for (const key of Object.keys(value)) {
-    seen.keys++
-    out[wellFormed(key, seen.hasEscapes)] = frozen((value as Record<string, unknown>)[key], seen)
+  const fields = value as Record<string, unknown>
+  const keys = Object.keys(fields)
+  seen.keys += keys.length
+  for (const key of keys) {
+    const item = fields[key]
+    out[seen.hasEscapes ? wellFormed(key, true) : key] = isPlain(item, seen)
+      ? item
+      : frozen(item, seen)
   }
   return Object.freeze(out)
+}
+
+/** What most values are: text in which nothing can be wrong. */
+function isPlain(value: unknown, seen: Seen): boolean {
+  return typeof value === 'string' && !seen.hasEscapes
 }
 
 // Decoded UTF-8 holds no lone surrogate, so that only an escape can make one.
