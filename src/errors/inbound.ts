@@ -20,6 +20,17 @@ export type InboundAuthErrorCode =
   | 'ERR_PROOF_REQUIRED'
   | 'ERR_INSUFFICIENT_SCOPE'
   | 'ERR_KEYS_UNAVAILABLE'
+  | 'ERR_MALFORMED_SIGNATURE'
+  | 'ERR_UNSUPPORTED_ALGORITHM'
+  | 'ERR_SCOPE_MISMATCH'
+  | 'ERR_HOST_MISMATCH'
+  | 'ERR_UNSIGNED_HEADER'
+  | 'ERR_SIGNATURE_EXPIRED'
+  | 'ERR_BODY_MISMATCH'
+  | 'ERR_REPLAYED'
+  | 'ERR_RAW_REQUEST_REQUIRED'
+  | 'ERR_USER_NOT_ALLOWED'
+  | 'ERR_GUARD_UNAVAILABLE'
 
 /** What the caller may know: RFC 6750 §3.1's codes, or none where it sent no credential, or that we cannot judge now. */
 export type RefusalClass =
@@ -34,9 +45,9 @@ const messages: Record<RefusalClass, string> = {
   invalid_token:
     'The credential is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   insufficient_scope:
-    'The access token lacks a scope that this resource requires. Ask for a token with error.requiredScopes.',
+    'The caller lacks a scope or permission that this resource requires. Scopes are named in error.requiredScopes.',
   temporarily_unavailable:
-    "The issuer's keys cannot be had right now, so the credential cannot be judged. Try again later.",
+    'What the credential is judged by cannot be had right now. Try again later.',
 }
 
 function classOf(code: InboundAuthErrorCode): RefusalClass {
@@ -44,8 +55,10 @@ function classOf(code: InboundAuthErrorCode): RefusalClass {
     case 'ERR_NO_CREDENTIALS':
       return 'no_credentials'
     case 'ERR_INSUFFICIENT_SCOPE':
+    case 'ERR_USER_NOT_ALLOWED':
       return 'insufficient_scope'
     case 'ERR_KEYS_UNAVAILABLE':
+    case 'ERR_GUARD_UNAVAILABLE':
       return 'temporarily_unavailable'
     default:
       return 'invalid_token'

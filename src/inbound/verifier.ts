@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../clock.js'
 import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Principal, TokenVerifier } from '../principal.js'
+import { namesUser, USER_ID_HEADER } from './asserted-user.js'
 import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
 import { challenge } from './challenge.js'
 import { bearerRequest, inboundRequest } from './request.js'
@@ -31,6 +32,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #resourceMetadata: string | undefined
   readonly #audit: Audit
   readonly #clock: Clock
+  readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
@@ -39,6 +41,10 @@ export class InboundVerifier implements TokenVerifier {
     this.#resourceMetadata = resource === undefined ? undefined : resourceMetadataUrl(resource)
     this.#audit = new Audit(audit, clock)
     this.#clock = clock
+    this.#userIdHeaders = new Set([
+      USER_ID_HEADER.toLowerCase(),
+      ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
+    ])
   }
 
   /**
@@ -78,7 +84,8 @@ export class InboundVerifier implements TokenVerifier {
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
-      mine = this.#recognise(read())
+      const request = read()
+      mine = this.#recognise(request)
       const principal = await mine.authenticate({ clock: this.#clock })
       const { method, issuer, subject, clientId } = principal
       this.#audit.emit({
@@ -88,6 +95,9 @@ export class InboundVerifier implements TokenVerifier {
         subject,
         ...(clientId === undefined ? {} : { clientId }),
       })
+      if (request.bearerToken !== undefined && namesUser(request.headers, this.#userIdHeaders)) {
+        this.#audit.emit({ type: 'asserted_user_ignored', method, issuer, subject })
+      }
       return principal
     } catch (error) {
       if (isDeputizeError(error)) {
@@ -109,6 +119,7 @@ export class InboundVerifier implements TokenVerifier {
     let foreign: InboundAuthError | undefined
     for (const authenticator of this.#authenticators) {
       const seen = authenticator.recognise(request)
+      if (seen.kind === 'refused') throw seen.error
       if (seen.kind === 'mine') mine.push({ ...seen, name: authenticator.name })
       else if (seen.kind === 'foreign') foreign ??= seen.error
     }
