@@ -51,22 +51,48 @@ function withCredentials(parts: Parts): InboundRequest {
   const authorization = readAuthorization(parts.headers)
   const bearerToken =
     authorization?.scheme === 'bearer' ? readBearer(authorization.credentials) : undefined
-  let jws: ParsedJws | InboundAuthError | undefined
-  return {
-    ...parts,
-    authorization,
-    bearerToken,
-    bearerJws() {
-      if (bearerToken !== undefined) jws ??= tryParse(bearerToken)
-      return jws
-    },
+  return new ReadRequest(parts, authorization, bearerToken)
+}
+
+/** Parses the token when somebody asks, and once. */
+class ReadRequest implements InboundRequest {
+  readonly raw: boolean
+  readonly method: string
+  readonly target: string
+  readonly headers: RawHeaders
+  readonly body: RawBody | undefined
+  readonly authorization: InboundRequest['authorization']
+  readonly bearerToken: string | undefined
+  #jws: ParsedJws | InboundAuthError | undefined
+
+  constructor(
+    parts: Parts,
+    authorization: InboundRequest['authorization'],
+    bearerToken: string | undefined,
+  ) {
+    this.raw = parts.raw
+    this.method = parts.method
+    this.target = parts.target
+    this.headers = parts.headers
+    this.body = parts.body
+    this.authorization = authorization
+    this.bearerToken = bearerToken
+  }
+
+  bearerJws(): ParsedJws | InboundAuthError | undefined {
+    if (this.bearerToken !== undefined) this.#jws ??= tryParse(this.bearerToken)
+    return this.#jws
   }
 }
 
 function readAuthorization(headers: RawHeaders): InboundRequest['authorization'] {
-  const values = headers.filter(([name]) => name.toLowerCase() === 'authorization')
-  if (values.length > 1) throw ambiguous('the request has more than one Authorization header')
-  const value = values[0]?.[1]
+  let value: string | undefined
+  for (const [name, found] of headers) {
+    // The length first: this runs for every header of every request.
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (value !== undefined) throw ambiguous('the request has more than one Authorization header')
+    value = found
+  }
   if (value === undefined) return undefined
   const space = value.indexOf(' ')
   if (space === -1) return { scheme: value.toLowerCase(), credentials: '' }

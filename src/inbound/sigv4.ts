@@ -1,9 +1,10 @@
 import { hex } from '../bytes.js'
+import type { Clock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type IamIdentity, makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
-import { findSignature, readSignature } from '../sigv4/authorization.js'
-import { type Digest, platformDigest } from '../sigv4/digest.js'
+import { findSignature, type PresentedSignature, readSignature } from '../sigv4/authorization.js'
+import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
 import { HeaderFields } from '../sigv4/header-fields.js'
 import { ambiguous, malformed } from '../sigv4/refusal.js'
 import { SigningKeys } from '../sigv4/signing-key.js'
@@ -52,11 +53,11 @@ export function sigv4(options: SigV4Options): Authenticator {
         if (!rules.accessKeyId.test(accessKeyId)) {
           return foreign('ERR_MALFORMED_SIGNATURE', 'the access key id does not look like one')
         }
-        const authenticate = (context: AuthenticatorContext) => {
-          if (!request.raw) requireUntouched(request, signed, rules)
-          return judge.authenticate(signed, context)
+        return {
+          kind: 'mine',
+          issuer,
+          authenticate: (context) => judge.authenticate(request, signed, context),
         }
-        return { kind: 'mine', issuer, authenticate: async (context) => authenticate(context) }
       } catch (error) {
         if (error instanceof InboundAuthError) return { kind: 'refused', error }
         throw error
@@ -90,7 +91,7 @@ function requireUntouched(request: InboundRequest, signed: SignedRequest, rules:
   if (/%(?:[01][0-9a-f]|2[023]|3[cef]|5[ce]|60|7[b-df]|[89a-f][0-9a-f])/i.test(target.path)) {
     refuse('the path could have been encoded when the Web Request was made')
   }
-  for (const name of presented.signedHeaders.split(';')) {
+  for (const name of presented.signedNames) {
     if (fields.get(name)?.includes(',')) refuse('a signed header could be several merged ones')
   }
   if (!request.target.startsWith('/')) throw malformed('the request target is not a path')
@@ -114,52 +115,67 @@ class Judge {
     this.#decoys = new SigningKeys(this.#digest, rules.region, rules.service)
   }
 
-  async authenticate(signed: SignedRequest, { clock }: AuthenticatorContext): Promise<Principal> {
+  async authenticate(
+    request: InboundRequest,
+    signed: SignedRequest,
+    { clock }: AuthenticatorContext,
+  ): Promise<Principal> {
     const rules = this.#rules
     const { presented } = signed
+    if (!request.raw) requireUntouched(request, signed, rules)
     checkCoverage(signed, rules, clock())
-    const found = await this.#lookUp(presented.accessKeyId)
+    const looked = this.#lookUp(presented.accessKeyId)
+    const found = looked instanceof Promise ? await looked : looked
     const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
     const keys = found ? this.#keys : this.#decoys
-    const key = await keys.get(presented.accessKeyId, secret, presented.date)
     const known = found !== undefined && sameToken(found.sessionToken, presented.sessionToken)
-    await checkSignature(signed, rules, this.#digest, key, known)
-    if (rules.replay !== null) {
-      this.#replay ??= rules.replay ?? memoryReplayGuard({ clock })
-      const { date, region, service, signature, accessKeyId } = presented
-      const id = `sigv4\n${accessKeyId}\n${date}/${region}/${service}\n${signature}`
-      const untilMs = presented.signedAtMs + (presented.lifetimeMs ?? rules.clockSkewMs)
-      await claimOnce(this.#replay, await this.#digest.sha256(id), untilMs + GUARD_MARGIN_MS)
-    }
-    const facts = this.#facts(signed, found?.principal)
+    const judged = after(keys.get(presented.accessKeyId, secret, presented.date), (key) =>
+      checkSignature(signed, rules, this.#digest, key, known),
+    )
+    if (judged instanceof Promise) await judged
+    if (rules.replay !== null) await this.#claim(rules.replay, presented, clock)
+    const facts = this.#facts(presented, found?.principal)
     const userId = signed.fields.get(rules.user.header)
     if (userId === undefined) return makePrincipal(facts)
     const user = await assertedUser(rules.user, makePrincipal(facts), userId)
     return makePrincipal({ ...facts, ...(user ? { user } : {}) })
   }
 
-  async #lookUp(accessKeyId: string): Promise<SigV4Key | undefined> {
-    let found: SigV4Key | undefined
-    try {
-      found = (await this.#rules.credentials(accessKeyId)) ?? undefined
-      if (found === undefined) return undefined
-    } catch (cause) {
-      throw unavailable('credentials() failed', cause)
-    }
-    const { secretAccessKey, sessionToken, principal } = found
-    if (!isSecret(secretAccessKey)) throw unavailable('credentials() gave no secretAccessKey')
-    if (sessionToken !== undefined && !isSecret(sessionToken)) {
-      throw unavailable('credentials() gave a sessionToken that is none')
-    }
-    if (principal !== undefined && !CALLER_ARN.test(principal?.arn)) {
-      throw unavailable('credentials() gave a principal without the ARN of a caller')
-    }
-    return found
+  #claim(
+    replay: ReplayGuard | undefined,
+    presented: PresentedSignature,
+    clock: Clock,
+  ): Promise<void> {
+    this.#replay ??= replay ?? memoryReplayGuard({ clock })
+    const guard = this.#replay
+    const { date, region, service, signature, accessKeyId, signedAtMs, lifetimeMs } = presented
+    // The signature is a function of all that is signed: another spelling of the same request has the same one.
+    const id = `sigv4\n${accessKeyId}\n${date}/${region}/${service}\n${signature}`
+    const untilMs = signedAtMs + (lifetimeMs ?? this.#rules.clockSkewMs) + GUARD_MARGIN_MS
+    const hash = this.#digest.sha256(id)
+    return typeof hash === 'string'
+      ? claimOnce(guard, hash, untilMs)
+      : hash.then((hash) => claimOnce(guard, hash, untilMs))
   }
 
-  #facts(signed: SignedRequest, caller: SigV4Caller | undefined): Principal {
-    const { accessKeyId, region, service, signedAtMs, lifetimeMs } = signed.presented
-    const claims = Object.assign(Object.create(null), { accessKeyId, region, service })
+  #lookUp(accessKeyId: string): Soon<SigV4Key | undefined> {
+    try {
+      const found = this.#rules.credentials(accessKeyId)
+      if (typeof (found as PromiseLike<unknown> | undefined)?.then !== 'function') {
+        return checkKey(found as SigV4Key | undefined)
+      }
+      return Promise.resolve(found).then(checkKey, (cause: unknown) => {
+        throw unavailable('credentials() failed', cause)
+      })
+    } catch (cause) {
+      if (cause instanceof InboundAuthError) throw cause
+      throw unavailable('credentials() failed', cause)
+    }
+  }
+
+  #facts(presented: PresentedSignature, caller: SigV4Caller | undefined): Principal {
+    const { accessKeyId, region, service, signedAtMs, lifetimeMs } = presented
+    const claims = Object.freeze({ __proto__: null, accessKeyId, region, service })
     const iam = caller && iamIdentity(caller, accessKeyId)
     return {
       method: 'sigv4',
@@ -167,7 +183,7 @@ class Judge {
       subject: iam ? iam.principalArn : accessKeyId,
       scopes: [],
       audience: [service],
-      claims: Object.freeze(claims),
+      claims,
       ...(lifetimeMs === undefined ? {} : { expiresAtMs: signedAtMs + lifetimeMs }),
       ...(iam ? { iam } : {}),
     }
@@ -178,6 +194,20 @@ class Judge {
 const GUARD_MARGIN_MS = 60_000
 
 const CALLER_ARN = /^arn:aws[a-z-]*:(?:iam|sts)::\d{12}:[\x21-\x7e]{1,1024}$/
+
+/** What `credentials` gave, if it can be used. `null` is taken for nothing. */
+function checkKey(found: SigV4Key | undefined): SigV4Key | undefined {
+  if (found === undefined || found === null) return undefined
+  const { secretAccessKey, sessionToken, principal } = found
+  if (!isSecret(secretAccessKey)) throw unavailable('credentials() gave no secretAccessKey')
+  if (sessionToken !== undefined && !isSecret(sessionToken)) {
+    throw unavailable('credentials() gave a sessionToken that is none')
+  }
+  if (principal !== undefined && !CALLER_ARN.test(principal?.arn)) {
+    throw unavailable('credentials() gave a principal without the ARN of a caller')
+  }
+  return found
+}
 
 function iamIdentity(caller: SigV4Caller, accessKeyId: string): IamIdentity {
   const [, partition, , , accountId = '', resource = ''] = caller.arn.split(':')

@@ -14,16 +14,17 @@ export interface PresentedSignature {
   readonly service: string
   /** Lower case, sorted, each once; `host` among them. */
   readonly signedHeaders: string
+  readonly signedNames: readonly string[]
   /** 64 lower-case hexadecimal digits. */
   readonly signature: string
   /** `YYYYMMDDTHHMMSSZ`. */
   readonly timestamp: string
   readonly signedAtMs: number
   /** How long a presigned URL serves. */
-  readonly lifetimeMs?: number
-  readonly sessionToken?: string
+  readonly lifetimeMs: number | undefined
+  readonly sessionToken: string | undefined
   /** `x-amz-content-sha256`, as it stands. */
-  readonly declaredHash?: string
+  readonly declaredHash: string | undefined
 }
 
 const ALGORITHM = 'AWS4-HMAC-SHA256'
@@ -81,7 +82,7 @@ export function readSignature(
   const parameters = amzParameters(query)
   const presented =
     form === 'header' ? fromHeader(fields, parameters) : fromQuery(fields, parameters)
-  checkSignedHeaders(presented.signedHeaders, fields)
+  checkSignedHeaders(presented.signedNames, fields)
   return presented
 }
 
@@ -128,11 +129,13 @@ function fromHeader(fields: HeaderFields, parameters: Parameters): PresentedSign
     region,
     service,
     signedHeaders,
+    signedNames: signedHeaders.split(';'),
     signature: match[7] ?? '',
     timestamp,
     signedAtMs: readTimestamp(timestamp, date),
-    ...(sessionToken === undefined ? {} : { sessionToken }),
-    ...(declaredHash === undefined ? {} : { declaredHash }),
+    lifetimeMs: undefined,
+    sessionToken,
+    declaredHash,
   }
 }
 
@@ -175,6 +178,7 @@ function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSigna
   const credential = scope.exec(required('X-Amz-Credential'))
   if (!credential) throw malformed('X-Amz-Credential is not of five parts')
   const [, accessKeyId = '', date = '', region = '', service = ''] = credential
+  const signedHeaders = required('X-Amz-SignedHeaders')
   const timestamp = required('X-Amz-Date')
   const signature = required(SIGNATURE_PARAMETER)
   if (!/^[0-9a-f]{64}$/.test(signature)) throw malformed('X-Amz-Signature is no signature')
@@ -191,13 +195,14 @@ function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSigna
     date,
     region,
     service,
-    signedHeaders: required('X-Amz-SignedHeaders'),
+    signedHeaders,
+    signedNames: signedHeaders.split(';'),
     signature,
     timestamp,
     signedAtMs: readTimestamp(timestamp, date),
     lifetimeMs: readLifetime(required('X-Amz-Expires')),
-    ...(sessionToken === undefined ? {} : { sessionToken }),
-    ...(declaredHash === undefined ? {} : { declaredHash }),
+    sessionToken,
+    declaredHash,
   }
 }
 
@@ -219,25 +224,25 @@ function readTimestamp(timestamp: string, date: string): number {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(timestamp)
   if (!match) throw malformed('the date is not of the form YYYYMMDDTHHMMSSZ')
   if (!timestamp.startsWith(date)) throw malformed('the day of the scope is not that of the date')
-  const part = (at: number) => Number(match[at])
-  const atMs = Date.UTC(part(1), part(2) - 1, part(3), part(4), part(5), part(6))
+  const year = Number(match[1])
+  const month = Number(match[2])
+  const day = Number(match[3])
+  const [hour, minute, second] = [Number(match[4]), Number(match[5]), Number(match[6])]
+  const atMs = Date.UTC(year, month - 1, day, hour, minute, second)
   const told = new Date(atMs)
-  // Date.UTC takes the 31st of June, and 24:00, for the day after; and the year 15 for 1915.
+  // Date.UTC takes the 31st of June for the 1st of July, and the year 15 for 1915.
   const exact =
-    told.getUTCFullYear() === part(1) &&
-    told.getUTCMonth() === part(2) - 1 &&
-    told.getUTCDate() === part(3) &&
-    told.getUTCHours() === part(4) &&
-    told.getUTCMinutes() === part(5) &&
-    told.getUTCSeconds() === part(6)
-  if (!exact) throw malformed('the date is none of the calendar')
+    told.getUTCFullYear() === year && told.getUTCMonth() === month - 1 && told.getUTCDate() === day
+  if (!exact || hour > 23 || minute > 59 || second > 59) {
+    throw malformed('the date is none of the calendar')
+  }
   return atMs
 }
 
-function checkSignedHeaders(list: string, fields: HeaderFields): void {
+function checkSignedHeaders(names: readonly string[], fields: HeaderFields): void {
   let before = ''
   let hasHost = false
-  for (const name of list.split(';')) {
+  for (const name of names) {
     if (name <= before) throw malformed('SignedHeaders is not sorted, or has a name twice')
     if (name === 'authorization') throw malformed('SignedHeaders names the signature itself')
     // Names of fields are in lower case, so another spelling is a name that is not there.

@@ -3,13 +3,12 @@ import type { HeaderFields } from './header-fields.js'
 import { malformed } from './refusal.js'
 import { canonicalPath, canonicalQuery, type PathStyle, type SplitTarget } from './target.js'
 
-/** What stands in the canonical request but the hash of the body. */
+/** What the canonical request is made of, but the body. */
 export interface CanonicalParts {
   readonly method: string
   readonly target: SplitTarget
   readonly fields: HeaderFields
   readonly presented: PresentedSignature
-  readonly pathStyle: PathStyle
 }
 
 /**
@@ -18,8 +17,8 @@ export interface CanonicalParts {
  * @throws `InboundAuthError`
  * @see {@link https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request}
  */
-export function canonicalHead(parts: CanonicalParts): string {
-  const { method, target, fields, presented, pathStyle } = parts
+export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): string {
+  const { method, target, fields, presented } = parts
   if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) throw malformed('the method is no token')
   const path = canonicalPath(target.path, pathStyle)
   const query = canonicalQuery(
@@ -27,7 +26,7 @@ export function canonicalHead(parts: CanonicalParts): string {
     presented.form === 'query' ? SIGNATURE_PARAMETER : undefined,
   )
   let headers = ''
-  for (const name of presented.signedHeaders.split(';')) headers += `${name}:${fields.get(name)}\n`
+  for (const name of presented.signedNames) headers += `${name}:${fields.get(name)}\n`
   return `${method}\n${path}\n${query}\n${headers}\n${presented.signedHeaders}\n`
 }
 

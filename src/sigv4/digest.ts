@@ -4,6 +4,11 @@ import { concat, hex, sha256, utf8 } from '../bytes.js'
 /** A value at once where the platform can, else a promise of it. */
 export type Soon<T> = T | Promise<T>
 
+/** Goes on with a value, at once where it is there: a promise too many costs as much as a hash. */
+export function after<T, U>(value: Soon<T>, next: (value: T) => Soon<U>): Soon<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
 /** A key for one caller, day, region and service. */
 export interface SigningKey {
   /** The signature of `stringToSign`: 64 lower-case hexadecimal digits. */

@@ -2,7 +2,7 @@ import { InboundAuthError } from '../errors/inbound.js'
 import type { PresentedSignature } from './authorization.js'
 import { type Body, hashBody } from './body.js'
 import { canonicalHead, stringToSign } from './canonical.js'
-import type { Digest, SigningKey } from './digest.js'
+import { after, type Digest, type SigningKey, type Soon } from './digest.js'
 import type { HeaderFields } from './header-fields.js'
 import { unsupported } from './refusal.js'
 import type { PathStyle, SplitTarget } from './target.js'
@@ -52,12 +52,11 @@ export function checkCoverage(request: SignedRequest, rules: SignatureRules, now
   const { presented, fields } = request
   checkTime(presented, rules, nowMs)
   const host = fields.get('host')?.toLowerCase()
-  const signed = new Set(presented.signedHeaders.split(';'))
   for (const name of fields.names()) {
     // Some servers take x_amz_date for x-amz-date.
     const alike = name.includes('_') ? name.replaceAll('_', '-') : name
     const must = alike.startsWith('x-amz-') || rules.protectedHeaders.has(alike)
-    if (must && !signed.has(name)) {
+    if (must && !presented.signedNames.includes(name)) {
       throw new InboundAuthError('ERR_UNSIGNED_HEADER', {
         reason: 'a header that must be signed is not',
       })
@@ -92,7 +91,7 @@ function checkDeclaredHash(presented: PresentedSignature, rules: SignatureRules)
     if (presented.form === 'query' && rules.pathStyle === 's3') refuseUnsigned(rules)
     return
   }
-  if (/^[0-9a-f]{64}$/.test(declared)) return
+  if (HASH.test(declared)) return
   if (declared === 'UNSIGNED-PAYLOAD' || declared === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
     refuseUnsigned(rules)
   } else if (declared.startsWith('STREAMING-')) {
@@ -119,30 +118,45 @@ function declaredPayload(presented: PresentedSignature, rules: SignatureRules): 
  * @param known Whether `key` is the caller's, with the session token that goes with it. The work is the same if not.
  * @throws `InboundAuthError`
  */
-export async function checkSignature(
+export function checkSignature(
   request: SignedRequest,
   rules: SignatureRules,
   digest: Digest,
   key: SigningKey,
   known: boolean,
-): Promise<void> {
-  const { presented, body } = request
-  const head = canonicalHead({ ...request, pathStyle: rules.pathStyle })
+): Soon<void> {
+  const { presented } = request
+  const head = canonicalHead(request, rules.pathStyle)
   const declared = declaredPayload(presented, rules)
-  const payload = declared ?? (await hashBody(body, digest, rules.maxBodyBytes))
-  const hash = await digest.sha256(head + payload)
-  const expected = await key.sign(stringToSign(presented, hash))
-  const right = sameText(expected, presented.signature)
-  if (!right || !known) {
-    throw new InboundAuthError('ERR_BAD_SIGNATURE', {
-      reason: 'no known key made this signature of this request',
-    })
-  }
-  if (declared === undefined || !/^[0-9a-f]{64}$/.test(declared)) return
-  if (!sameText(await hashBody(body, digest, rules.maxBodyBytes), declared)) {
-    throw mismatch('the body is not the one that was signed')
-  }
+  const payload = declared ?? hashBody(request.body, digest, rules.maxBodyBytes)
+  return after(payload, (payload) =>
+    after(digest.sha256(head + payload), (hash) =>
+      after(key.sign(stringToSign(presented, hash)), (expected) => {
+        const right = sameText(expected, presented.signature)
+        if (!right || !known) {
+          throw new InboundAuthError('ERR_BAD_SIGNATURE', {
+            reason: 'no known key made this signature of this request',
+          })
+        }
+        if (declared !== undefined) return checkBody(request, rules, digest, declared)
+      }),
+    ),
+  )
 }
+
+function checkBody(
+  { body }: SignedRequest,
+  rules: SignatureRules,
+  digest: Digest,
+  declared: string,
+): Soon<void> {
+  if (!HASH.test(declared)) return
+  return after(hashBody(body, digest, rules.maxBodyBytes), (hash) => {
+    if (!sameText(hash, declared)) throw mismatch('the body is not the one that was signed')
+  })
+}
+
+const HASH = /^[0-9a-f]{64}$/
 
 /** Compares in time that depends on the lengths alone. */
 export function sameText(a: string, b: string): boolean {
