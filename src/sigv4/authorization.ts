@@ -154,13 +154,13 @@ function refuseScheme(value: string): InboundAuthError {
 }
 
 function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSignature {
+  if (!parameters.has('x-amz-algorithm') && !parameters.has('x-amz-credential')) {
+    throw unsupported('SigV2 is not accepted, only SigV4')
+  }
   for (const name of ['authorization', 'x-amz-date', 'x-amz-security-token']) {
     if (fields.get(name) !== undefined) {
       throw ambiguous('parts of a signature stand in header and query')
     }
-  }
-  if (!parameters.has('x-amz-algorithm') && !parameters.has('x-amz-credential')) {
-    throw unsupported('SigV2 is not accepted, only SigV4')
   }
   const optional = (name: string): string | undefined => {
     const parameter = parameters.get(name.toLowerCase())
@@ -184,7 +184,8 @@ function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSigna
   if (!/^[0-9a-f]{64}$/.test(signature)) throw malformed('X-Amz-Signature is no signature')
   const sessionToken = optional('X-Amz-Security-Token')
   const inHeader = fields.get('x-amz-content-sha256')
-  const inQuery = optional('X-Amz-Content-Sha256')
+  // A signer that moves headers to the query keeps their spelling.
+  const inQuery = parameters.get('x-amz-content-sha256')?.value
   if (inHeader !== undefined && inQuery !== undefined) {
     throw ambiguous('x-amz-content-sha256 stands in header and query')
   }

@@ -37,11 +37,10 @@ export class HeaderFields {
         throw malformed('a header value holds a control character')
       }
       const before = this.#values.get(name)
-      if (before === undefined) this.#values.set(name, canonicalValue(value))
-      else {
-        this.#repeated.add(name)
-        this.#values.set(name, `${before},${canonicalValue(value)}`)
-      }
+      // The signature itself has one spelling: nothing about it is mended.
+      const read = name === 'authorization' ? value : canonicalValue(value)
+      this.#values.set(name, before === undefined ? read : `${before},${read}`)
+      if (before !== undefined) this.#repeated.add(name)
     }
   }
 
