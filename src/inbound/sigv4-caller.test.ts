@@ -261,7 +261,7 @@ describe('sigv4 and Web Requests', () => {
   it('S13 wants a host header', async () => {
     const request = web(await smithy())
     request.headers.delete('host')
-    expect(await codeOf(verifierOf().verify(request))).toBe('ERR_MALFORMED_SIGNATURE')
+    expect(await codeOf(verifierOf().verify(request))).toBe('ERR_RAW_REQUEST_REQUIRED')
   })
 
   it('S01 does not take a path that was resolved for the one that was signed', async () => {

@@ -72,6 +72,11 @@ function readRequest(
 ): SignedRequest {
   if (form === 'both') throw ambiguous('there is a signature in the header and one in the query')
   const fields = new HeaderFields(request.headers)
+  if (!request.raw && fields.get('host') === undefined) {
+    throw new InboundAuthError('ERR_RAW_REQUEST_REQUIRED', {
+      reason: 'the Web Request has no host header',
+    })
+  }
   const target = splitTarget(request.target)
   const presented = readSignature(form, fields, target.query)
   return { method: request.method, target, fields, body: request.body, presented }
