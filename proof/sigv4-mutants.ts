@@ -325,7 +325,10 @@ function* random(base: RawRequest, count: number): Iterable<Mutant> {
       changed.toLowerCase() === text.toLowerCase()
     )
       continue
-    yield { name, request }
+    // %2f for %2F in the query: the case of an escape says nothing.
+    const escape =
+      changed.toLowerCase() === text.toLowerCase() && /\?.*%.?$/.test(text.slice(0, at))
+    yield { name, request, same: escape }
   }
 }
 
