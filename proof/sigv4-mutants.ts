@@ -326,9 +326,9 @@ function* random(base: RawRequest, count: number): Iterable<Mutant> {
     )
       continue
     // %2f for %2F in the query: the case of an escape says nothing.
-    const escape =
+    const respelled =
       changed.toLowerCase() === text.toLowerCase() && /\?.*%.?$/.test(text.slice(0, at))
-    yield { name, request, same: escape }
+    yield { name, request, same: respelled }
   }
 }
 
