@@ -33,6 +33,8 @@ interface Consent extends Outbound {
 export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'caller_verified' } & Inbound)
   | ({ readonly type: 'caller_refused'; readonly code: string; readonly reason: string } & Inbound)
+  /** The caller named a user in a header beside its token: the token alone says who the user is. */
+  | ({ readonly type: 'asserted_user_ignored' } & Inbound)
   | ({ readonly type: 'acting_started' } & AuditActing)
   | ({ readonly type: 'workload_token_issued'; readonly audience: string } & AuditActing)
   | ({ readonly type: 'token_issued' } & Outbound)

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-// @ts-expect-error it has no types
 import aws4 from 'aws4'
 import { describe, expect, it } from 'vitest'
 import { checkSignature } from '../testing/sigv4-check.js'

@@ -72,6 +72,8 @@ export type Recognition =
   | { readonly kind: 'absent' }
   /** A credential of this kind that is not for this authenticator, and why. */
   | { readonly kind: 'foreign'; readonly error: InboundAuthError }
+  /** A credential of this kind that nobody may accept; the request is refused, whatever else it carries. */
+  | { readonly kind: 'refused'; readonly error: InboundAuthError }
   /** A credential for this authenticator; `authenticate` judges it. */
   | {
       readonly kind: 'mine'
@@ -87,6 +89,8 @@ export interface Authenticator {
   readonly name: Principal['method']
   /** The issuers it stands for. No two authenticators of a verifier share one. */
   readonly issuers?: readonly string[]
+  /** The header, in lower case, in which its callers may name a user. Beside a token it is ignored, and audited. */
+  readonly userIdHeader?: string
   recognise(request: InboundRequest): Recognition
   /** Left out by whatever takes no access tokens. */
   readonly advertise?: () => Advertisement

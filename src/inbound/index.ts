@@ -1,6 +1,6 @@
 export type { JwsAlgorithm } from '../jwt/algorithm.js'
 export type { JsonWebKeySet } from '../jwt/key-list.js'
-export type { MayActForUser } from './asserted-user.js'
+export type { AssertedUserOptions, MayActForUser } from './asserted-user.js'
 export type {
   Advertisement,
   Authenticator,
@@ -33,6 +33,8 @@ export {
   memoryReplayGuard,
   type ReplayGuard,
 } from './replay-guard.js'
+export { sigv4 } from './sigv4.js'
+export type { SigV4Caller, SigV4Key, SigV4Options } from './sigv4-options.js'
 export { stsIdentity } from './sts-identity.js'
 export type { StsIdentityOptions } from './sts-identity-options.js'
 export type { TokenProfile } from './token-profile.js'

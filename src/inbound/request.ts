@@ -131,9 +131,13 @@ function authorizationOf(headers: RawHeaders): string | undefined {
 }
 
 function readAuthorization(headers: RawHeaders): InboundRequest['authorization'] {
-  const values = headers.filter(([name]) => name.toLowerCase() === 'authorization')
-  if (values.length > 1) throw ambiguous('the request has more than one Authorization header')
-  const value = values[0]?.[1]
+  let value: string | undefined
+  for (const [name, found] of headers) {
+    // The length first: this runs for every header of every request.
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (value !== undefined) throw ambiguous('the request has more than one Authorization header')
+    value = found
+  }
   if (value === undefined) return undefined
   const space = value.indexOf(' ')
   if (space === -1) return { scheme: value.toLowerCase(), credentials: '' }

@@ -4,7 +4,11 @@ import { stsHosts } from '../aws/sts-hosts.js'
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
-import type { MayActForUser } from './asserted-user.js'
+import {
+  type AssertedUserOptions,
+  type AssertedUserRules,
+  checkAssertedUser,
+} from './asserted-user.js'
 import { type AllowedIamCallers, checkIamRules, type IamRules, listOf } from './iam-rules.js'
 
 /** The furthest that the date of a signature may be from now; AWS itself allows no more. */
@@ -14,7 +18,7 @@ const MAX_AGE_MS = 15 * MINUTE_MS
  * Which IAM callers are let in. Fields are ANDed, lists are any-of. One of `allowedAccounts`, `allowedRoles` and
  * `allowedArns` is required.
  */
-export interface StsIdentityOptions extends AllowedIamCallers {
+export interface StsIdentityOptions extends AllowedIamCallers, AssertedUserOptions {
   /** What callers sign, so that their signature is good for this server alone: its host name, for instance. */
   readonly serverId: string
   /** The header that they sign it in. Default `X-Deputize-Server-Id`. */
@@ -23,17 +27,13 @@ export interface StsIdentityOptions extends AllowedIamCallers {
   readonly regions?: readonly string[] | undefined
   /** How far the date of a signature may be from now. Milliseconds, 1,000 to 900,000; default 900,000. */
   readonly maxAgeMs?: number | undefined
-  /** The header that names the user. Default `X-Amzn-Bedrock-AgentCore-Runtime-User-Id`. */
-  readonly userIdHeader?: string | undefined
-  /** Whether the caller may act for the user whom that header names. Default: the header is ignored. */
-  readonly mayActForUser?: MayActForUser | undefined
   /** How STS is reached; for a proxy, and for tests. */
   readonly fetch?: Fetch | undefined
 }
 
 /** {@link StsIdentityOptions}, checked and copied. */
 export interface StsIdentityRules extends SignedIdentityRules, IamRules {
-  readonly mayActForUser: MayActForUser | undefined
+  readonly user: AssertedUserRules
 }
 
 const known: Record<keyof StsIdentityOptions, true> = {
@@ -73,27 +73,26 @@ export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentit
     options.serverIdHeader ?? SERVER_ID_HEADER,
     'serverIdHeader',
   )
-  const userIdHeader = checkHeaderName(options.userIdHeader ?? USER_ID_HEADER, 'userIdHeader')
-  if (serverIdHeader === userIdHeader) {
+  checkHeaderName(options.userIdHeader ?? USER_ID_HEADER, 'userIdHeader')
+  const user = checkAssertedUser(options)
+  if (serverIdHeader === user.header) {
     throw new TypeError('serverIdHeader and userIdHeader must differ.')
   }
-  const { maxAgeMs = MAX_AGE_MS, mayActForUser, fetch } = options
+  const { maxAgeMs = MAX_AGE_MS, fetch } = options
   if (!(typeof maxAgeMs === 'number' && maxAgeMs >= 1000 && maxAgeMs <= MAX_AGE_MS)) {
     throw new TypeError(
       `maxAgeMs must be a number from 1000 to ${MAX_AGE_MS}; got ${printable(maxAgeMs)}.`,
     )
   }
-  for (const [name, value] of Object.entries({ mayActForUser, fetch })) {
-    if (value !== undefined && typeof value !== 'function') {
-      throw new TypeError(`${name} must be a function.`)
-    }
+  if (fetch !== undefined && typeof fetch !== 'function') {
+    throw new TypeError('fetch must be a function.')
   }
   return {
     serverId: options.serverId,
     serverIdHeader,
-    userIdHeader,
+    userIdHeader: user.header,
+    user,
     maxAgeMs,
-    mayActForUser,
     hosts: stsHosts(options.regions && listOf('regions', options.regions, () => true)),
     ...checkIamRules(options),
   }

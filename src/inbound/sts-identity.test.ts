@@ -628,9 +628,9 @@ describe('stsIdentity', () => {
       })
       const agent = new WorkloadIdentity({ name: 'agent' })
       expect(agent.actFor(principal).userKnown).toBe('asserted')
-      expect(await codeOf(send(await sign({ form, userId: 'bob' })))).toBe('ERR_CLIENT_NOT_ALLOWED')
+      expect(await codeOf(send(await sign({ form, userId: 'bob' })))).toBe('ERR_USER_NOT_ALLOWED')
       expect(await codeOf(send({ ...(await sign({ form })), [USER]: 'ana' }))).toBe(
-        'ERR_CLIENT_NOT_ALLOWED',
+        'ERR_UNSIGNED_HEADER',
       )
       expect(await codeOf(send({ ...(await sign({ form, userId: 'bob' })), [USER]: 'ana' }))).toBe(
         'ERR_BAD_SIGNATURE',
@@ -640,10 +640,11 @@ describe('stsIdentity', () => {
     },
   )
 
-  it('S09 ignores the user header where nothing decides on it', async () => {
+  it('S09 refuses a caller that names a user where nothing decides on it', async () => {
     const { sign, send } = await rig()
-    expect((await send(await sign({ userId: 'ana' }))).user).toBeUndefined()
-    expect((await send({ ...(await sign()), [USER]: 'ana' })).user).toBeUndefined()
+    expect(await codeOf(send(await sign({ userId: 'ana' })))).toBe('ERR_USER_NOT_ALLOWED')
+    expect(await codeOf(send({ ...(await sign()), [USER]: 'ana' }))).toBe('ERR_UNSIGNED_HEADER')
+    expect((await send(await sign())).user).toBeUndefined()
   })
 
   it('refuses two credentials, and a header that is there twice', async () => {

@@ -34,6 +34,7 @@ export function stsIdentity(options: StsIdentityOptions): Authenticator {
   const relay = new CallerIdentityRelay({ fetch: options.fetch })
   return Object.freeze({
     name: 'sts' as const,
+    userIdHeader: rules.user.header,
     recognise: (request): Recognition => {
       const header = headerOf(request, IDENTITY_HEADER)
       const bearer = request.bearerToken
@@ -64,7 +65,7 @@ async function identify(
   request: InboundRequest,
   { clock }: AuthenticatorContext,
 ): Promise<Principal> {
-  const userId = headerOf(request, rules.userIdHeader)
+  const userId = headerOf(request, rules.user.header)
   if (userId !== undefined && !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(userId)) {
     throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the user id is not ASCII' })
   }
@@ -90,8 +91,12 @@ async function identify(
     expiresAtMs: signed.expiresAtMs,
     iam: { accountId, arn, principalArn, userId: caller.userId },
   }
-  const asserted = { userId, signed: signed.userSigned }
-  const user = await assertedUser(makePrincipal(facts), asserted, rules.mayActForUser)
+  if (userId !== undefined && !signed.userSigned) {
+    throw new InboundAuthError('ERR_UNSIGNED_HEADER', {
+      reason: 'the user id header is not signed',
+    })
+  }
+  const user = await assertedUser(rules.user, makePrincipal(facts), userId)
   return makePrincipal(user ? { ...facts, user, userKnown: 'asserted' } : facts)
 }
 

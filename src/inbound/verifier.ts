@@ -4,6 +4,7 @@ import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
 import type { Principal, TokenVerifier } from '../principal.js'
+import { namesUser, USER_ID_HEADER } from './asserted-user.js'
 import type {
   Authenticator,
   AuthenticatorContext,
@@ -11,7 +12,8 @@ import type {
   RawRequest,
   Recognition,
 } from './authenticator.js'
-import { type ChallengeScheme, challenge, type ErrorBody } from './challenge.js'
+import { challenge, type ErrorBody } from './challenge.js'
+import { schemeOf, schemesOf } from './challenge-scheme.js'
 import { checkScopes, wrong } from './option-checks.js'
 import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
 import {
@@ -64,6 +66,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #parser = new JwsParser()
   /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
   readonly #bearerOnly: boolean
+  readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
@@ -84,6 +87,10 @@ export class InboundVerifier implements TokenVerifier {
     this.#audit = new Audit(audit, clock)
     this.#context = Object.freeze({ clock, resource })
     this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
+    this.#userIdHeaders = new Set([
+      USER_ID_HEADER.toLowerCase(),
+      ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
+    ])
   }
 
   /**
@@ -151,7 +158,10 @@ export class InboundVerifier implements TokenVerifier {
     serveResourceMetadata(request, this.#facts)
 
   /** The caller whose token was verified a moment ago. */
-  #recall<T>(from: T, tokenOf: (from: T) => string | undefined): Promise<Principal> | undefined {
+  #recall<T extends string | Request | RawRequest>(
+    from: T,
+    tokenOf: (from: T) => string | undefined,
+  ): Promise<Principal> | undefined {
     if (!this.#bearerOnly) return undefined
     try {
       const token = tokenOf(from)
@@ -159,7 +169,7 @@ export class InboundVerifier implements TokenVerifier {
       for (const authenticator of this.#authenticators) {
         const principal = authenticator.recall?.(token, this.#context)
         if (principal) {
-          this.#tellVerified(principal)
+          this.#tellVerified(principal, from)
           return Promise.resolve(principal)
         }
       }
@@ -172,10 +182,11 @@ export class InboundVerifier implements TokenVerifier {
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
-      mine = this.#recognise(read())
+      const request = read()
+      mine = this.#recognise(request)
       const outcome = mine.seen.authenticate(this.#context)
       const principal = outcome instanceof Promise ? await outcome : outcome
-      this.#tellVerified(principal)
+      this.#tellVerified(principal, request)
       return principal
     } catch (error) {
       if (isDeputizeError(error)) {
@@ -191,8 +202,9 @@ export class InboundVerifier implements TokenVerifier {
     }
   }
 
-  #tellVerified({ method, issuer, subject, clientId }: Principal): void {
+  #tellVerified(principal: Principal, from: string | Request | RawRequest | InboundRequest): void {
     if (!this.#audit.isHeard) return
+    const { method, issuer, subject, clientId } = principal
     this.#audit.emit({
       type: 'caller_verified',
       method,
@@ -200,6 +212,11 @@ export class InboundVerifier implements TokenVerifier {
       subject,
       ...(clientId === undefined ? {} : { clientId }),
     })
+    // A token says for whom it is; what its caller says beside it counts for nothing.
+    const byToken = method === 'jwt' || method === 'introspection' || method === 'workload'
+    if (byToken && typeof from !== 'string' && namesUser(from.headers, this.#userIdHeaders)) {
+      this.#audit.emit({ type: 'asserted_user_ignored', method, issuer, subject })
+    }
   }
 
   /** The one authenticator whose credential the request carries. */
@@ -209,6 +226,7 @@ export class InboundVerifier implements TokenVerifier {
     let foreign: InboundAuthError | undefined
     for (const authenticator of this.#authenticators) {
       const seen = authenticator.recognise(request)
+      if (seen.kind === 'refused') throw seen.error
       if (seen.kind === 'foreign') foreign ??= seen.error
       if (seen.kind !== 'mine') continue
       another ||= only !== undefined
@@ -263,27 +281,4 @@ function checkAuthenticators(authenticators: unknown, resource: unknown): readon
     )
   }
   return Object.freeze([...authenticators])
-}
-
-/** The schemes of the access tokens that are taken, the preferred one first. */
-function schemesOf(authenticators: readonly Authenticator[]): readonly ChallengeScheme[] {
-  const dpop = authenticators.flatMap((one) => {
-    const offer = one.advertise?.()
-    return offer ? [offer.dpop] : []
-  })
-  const bearer = dpop.length === 0 || dpop.some((one) => one !== 'required')
-  return [
-    ...(bearer ? (['Bearer'] as const) : []),
-    ...(dpop.some((one) => one !== undefined) ? (['DPoP'] as const) : []),
-  ]
-}
-
-/** The scheme that the request used. */
-function schemeOf(request: Request | RawRequest): ChallengeScheme | undefined {
-  try {
-    const scheme = inboundRequest(request).authorization?.scheme
-    return scheme === 'dpop' ? 'DPoP' : scheme === 'bearer' ? 'Bearer' : undefined
-  } catch {
-    return undefined // no scheme can be told, which is why it was refused
-  }
 }
