@@ -59,7 +59,7 @@ export type Recognition =
       /** The configured issuer that it names. */
       readonly issuer?: string
       /** @throws `InboundAuthError` */
-      readonly authenticate: (context: AuthenticatorContext) => Promise<Principal>
+      readonly authenticate: (context: AuthenticatorContext) => Principal | Promise<Principal>
     }
 
 /** One way to tell who calls. A plain object; several of one kind may stand side by side. */

@@ -188,7 +188,7 @@ describe('memoryReplayGuard', () => {
     expect(await guard.claim('b', 3_000)).toBe(true)
     now = 2_000
     expect(await guard.claim('a', 2_000)).toBe(false)
-    await expect(guard.claim('c', 4_000)).rejects.toThrow('full')
+    expect(() => guard.claim('c', 4_000)).toThrow('full')
     now = 2_001
     expect(await guard.claim('c', 4_000)).toBe(true)
     expect(await guard.claim('b', 3_000)).toBe(false)

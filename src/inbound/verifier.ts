@@ -4,7 +4,13 @@ import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Principal, TokenVerifier } from '../principal.js'
 import { namesUser, USER_ID_HEADER } from './asserted-user.js'
-import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  RawRequest,
+  Recognition,
+} from './authenticator.js'
 import { challenge } from './challenge.js'
 import { bearerRequest, inboundRequest } from './request.js'
 
@@ -31,7 +37,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #authenticators: readonly Authenticator[]
   readonly #resourceMetadata: string | undefined
   readonly #audit: Audit
-  readonly #clock: Clock
+  readonly #context: AuthenticatorContext
   readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
@@ -40,7 +46,7 @@ export class InboundVerifier implements TokenVerifier {
     this.#authenticators = checkAuthenticators(authenticators)
     this.#resourceMetadata = resource === undefined ? undefined : resourceMetadataUrl(resource)
     this.#audit = new Audit(audit, clock)
-    this.#clock = clock
+    this.#context = Object.freeze({ clock })
     this.#userIdHeaders = new Set([
       USER_ID_HEADER.toLowerCase(),
       ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
@@ -86,7 +92,8 @@ export class InboundVerifier implements TokenVerifier {
     try {
       const request = read()
       mine = this.#recognise(request)
-      const principal = await mine.authenticate({ clock: this.#clock })
+      const judged = mine.authenticate(this.#context)
+      const principal = 'then' in judged ? await judged : judged
       const { method, issuer, subject, clientId } = principal
       this.#audit.emit({
         type: 'caller_verified',
