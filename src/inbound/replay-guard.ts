@@ -5,12 +5,12 @@ import { InboundAuthError } from '../errors/inbound.js'
  * Remembers what was used, so that it serves once. One guard for all processes of a service: in Redis, `claim` is
  * `SET id 1 NX PXAT untilMs`.
  *
- * - `claim` resolves to `true` for the first claim of an id and to `false` for every later one until `untilMs`
+ * - `claim` gives, or resolves to, `true` for the first claim of an id and to `false` for every later one until `untilMs`
  *   (milliseconds since the epoch). Check and write are one step.
- * - It rejects when it cannot tell. The caller is refused then, with status 503.
+ * - It throws or rejects when it cannot tell. The caller is refused then, with status 503.
  */
 export interface ReplayGuard {
-  claim(id: string, untilMs: number): Promise<boolean>
+  claim(id: string, untilMs: number): boolean | Promise<boolean>
 }
 
 /** How {@link memoryReplayGuard} remembers. */
@@ -26,7 +26,7 @@ const MAX_ENTRIES = 500_000
 const SWEEP_EVERY = 4_096
 
 /**
- * A guard for one process. Bounded: when every entry is still needed it rejects, since forgetting one would let it be
+ * A guard for one process. Bounded: when every entry is still needed it throws, since forgetting one would let it be
  * used again.
  */
 export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): ReplayGuard {
@@ -46,8 +46,8 @@ export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): Repla
     }
   }
   return {
-    // Not async before the write: check and write are one step.
-    async claim(id, untilMs) {
+    // At once, so that check and write are one step.
+    claim(id, untilMs) {
       if (used.has(id)) {
         if ((used.get(id) ?? 0) >= clock()) return false
         used.delete(id)
@@ -69,21 +69,32 @@ export function checkReplayGuard(guard: unknown, option: string): asserts guard 
 }
 
 /**
- * Lets `id` pass once.
+ * Lets `id` pass once. At once where the guard answers at once.
  *
  * @throws {@link InboundAuthError} `ERR_REPLAYED`; `ERR_GUARD_UNAVAILABLE` when the guard cannot tell.
  */
-export async function claimOnce(guard: ReplayGuard, id: string, untilMs: number): Promise<void> {
+export function claimOnce(guard: ReplayGuard, id: string, untilMs: number): void | Promise<void> {
   let first: unknown
   try {
-    first = await guard.claim(id, untilMs)
+    first = guard.claim(id, untilMs)
   } catch (cause) {
-    throw new InboundAuthError('ERR_GUARD_UNAVAILABLE', {
-      reason: 'the replay guard cannot tell',
-      cause,
-    })
+    throw cannotTell(cause)
   }
+  if (typeof first === 'boolean') return judge(first)
+  return Promise.resolve(first).then(judge, (cause: unknown) => {
+    throw cannotTell(cause)
+  })
+}
+
+function judge(first: unknown): void {
   if (first !== true) {
     throw new InboundAuthError('ERR_REPLAYED', { reason: 'this credential was used before' })
   }
+}
+
+function cannotTell(cause: unknown): InboundAuthError {
+  return new InboundAuthError('ERR_GUARD_UNAVAILABLE', {
+    reason: 'the replay guard cannot tell',
+    cause,
+  })
 }

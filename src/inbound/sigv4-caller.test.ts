@@ -122,6 +122,25 @@ describe('sigv4 and the user that a caller asserts', () => {
   })
 })
 
+describe('sigv4 and whose a key is', () => {
+  it('takes a new owner of a key at once', async () => {
+    let owner: string | undefined = arn
+    const verifier = verifierOf({
+      credentials: async () => ({
+        secretAccessKey,
+        ...(owner === undefined ? {} : { principal: { arn: owner } }),
+      }),
+    })
+    const subjectOf = async (target: string) =>
+      (await verifier.verify(await smithy({ target }))).subject
+    expect(await subjectOf('/1')).toBe('arn:aws:iam::111122223333:role/caller')
+    owner = 'arn:aws:iam::444455556666:user/eve'
+    expect(await subjectOf('/2')).toBe(owner)
+    owner = undefined
+    expect(await subjectOf('/3')).toBe(accessKeyId)
+  })
+})
+
 describe('sigv4 and replay', () => {
   it.each([false, true])('S25 lets a request in once (presigned: %s)', async (presign) => {
     const verifier = verifierOf()
@@ -188,7 +207,7 @@ describe('memoryReplayGuard', () => {
     expect(await guard.claim('b', 3_000)).toBe(true)
     now = 2_000
     expect(await guard.claim('a', 2_000)).toBe(false)
-    await expect(guard.claim('c', 4_000)).rejects.toThrow('full')
+    expect(() => guard.claim('c', 4_000)).toThrow('full')
     now = 2_001
     expect(await guard.claim('c', 4_000)).toBe(true)
     expect(await guard.claim('b', 3_000)).toBe(false)

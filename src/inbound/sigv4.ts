@@ -7,7 +7,8 @@ import { findSignature, type PresentedSignature, readSignature } from '../sigv4/
 import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
 import { HeaderFields } from '../sigv4/header-fields.js'
 import { ambiguous, malformed } from '../sigv4/refusal.js'
-import { SigningKeys } from '../sigv4/signing-key.js'
+import { type Scope, ScopeReader } from '../sigv4/scope.js'
+import { MAX_SIGNING_KEYS, SigningKeys } from '../sigv4/signing-key.js'
 import { splitTarget } from '../sigv4/target.js'
 import { checkCoverage, checkSignature, type SignedRequest, sameText } from '../sigv4/verify.js'
 import { assertedUser } from './asserted-user.js'
@@ -37,6 +38,7 @@ export function sigv4(options: SigV4Options): Authenticator {
   const rules = checkSigV4Options(options)
   const issuer = `urn:deputize:sigv4:${rules.region}:${rules.service}`
   const judge = new Judge(rules, issuer)
+  const scopes = new ScopeReader()
   return Object.freeze({
     name: 'sigv4' as const,
     issuers: Object.freeze([issuer]),
@@ -45,8 +47,8 @@ export function sigv4(options: SigV4Options): Authenticator {
       const form = findSignature(request.headers, request.target)
       if (form === undefined) return { kind: 'absent' }
       try {
-        const signed = readRequest(request, form)
-        const { region, service, accessKeyId } = signed.presented
+        const signed = readRequest(request, form, scopes)
+        const { region, service, accessKeyId } = signed.presented.scope
         if (region !== rules.region || service !== rules.service) {
           return foreign('ERR_SCOPE_MISMATCH', 'it is signed for another region or service')
         }
@@ -69,6 +71,7 @@ export function sigv4(options: SigV4Options): Authenticator {
 function readRequest(
   request: InboundRequest,
   form: NonNullable<ReturnType<typeof findSignature>>,
+  scopes: ScopeReader,
 ): SignedRequest {
   if (form === 'both') throw ambiguous('there is a signature in the header and one in the query')
   const fields = new HeaderFields(request.headers)
@@ -78,7 +81,7 @@ function readRequest(
     })
   }
   const target = splitTarget(request.target)
-  const presented = readSignature(form, fields, target.query)
+  const presented = readSignature(form, fields, target.query, scopes)
   return { method: request.method, target, fields, body: request.body, presented }
 }
 
@@ -96,7 +99,7 @@ function requireUntouched(request: InboundRequest, signed: SignedRequest, rules:
   if (/%(?:[01][0-9a-f]|2[023]|3[cef]|5[ce]|60|7[b-df]|[89a-f][0-9a-f])/i.test(target.path)) {
     refuse('the path could have been encoded when the Web Request was made')
   }
-  for (const name of presented.signedNames) {
+  for (const name of presented.scope.signedNames) {
     if (fields.get(name)?.includes(',')) refuse('a signed header could be several merged ones')
   }
   if (!request.target.startsWith('/')) throw malformed('the request target is not a path')
@@ -111,6 +114,7 @@ class Judge {
   /** Keys for ids that nobody has. Kept apart, so that they crowd out no caller's, and as well, so that both cost the same. */
   readonly #decoys: SigningKeys
   readonly #decoySecret = hex(crypto.getRandomValues(new Uint8Array(20)))
+  readonly #principals = new Map<string, KeptPrincipal>()
   #replay: ReplayGuard | undefined
 
   constructor(rules: SigV4Rules, issuer: string) {
@@ -120,47 +124,44 @@ class Judge {
     this.#decoys = new SigningKeys(this.#digest, rules.region, rules.service)
   }
 
-  async authenticate(
+  /** Answers at once where `credentials` and the guard do. */
+  authenticate(
     request: InboundRequest,
     signed: SignedRequest,
     { clock }: AuthenticatorContext,
-  ): Promise<Principal> {
-    const rules = this.#rules
-    const { presented } = signed
-    if (!request.raw) requireUntouched(request, signed, rules)
-    checkCoverage(signed, rules, clock())
-    const looked = this.#lookUp(presented.accessKeyId)
-    const found = looked instanceof Promise ? await looked : looked
-    const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
-    const keys = found ? this.#keys : this.#decoys
-    const known = found !== undefined && sameToken(found.sessionToken, presented.sessionToken)
-    const judged = after(keys.get(presented.accessKeyId, secret, presented.date), (key) =>
-      checkSignature(signed, rules, this.#digest, key, known),
+  ): Soon<Principal> {
+    if (!request.raw) requireUntouched(request, signed, this.#rules)
+    checkCoverage(signed, this.#rules, clock())
+    return after(this.#lookUp(signed.presented.scope.accessKeyId), (found) =>
+      after(this.#judge(signed, found), () =>
+        after(this.#claim(signed.presented, clock), () =>
+          this.#principal(signed, found?.principal),
+        ),
+      ),
     )
-    if (judged instanceof Promise) await judged
-    if (rules.replay !== null) await this.#claim(rules.replay, presented, clock)
-    const facts = this.#facts(presented, found?.principal)
-    const userId = signed.fields.get(rules.user.header)
-    if (userId === undefined) return makePrincipal(facts)
-    const user = await assertedUser(rules.user, makePrincipal(facts), userId)
-    return makePrincipal({ ...facts, ...(user ? { user } : {}) })
   }
 
-  #claim(
-    replay: ReplayGuard | undefined,
-    presented: PresentedSignature,
-    clock: Clock,
-  ): Promise<void> {
+  #judge(signed: SignedRequest, found: SigV4Key | undefined): Soon<void> {
+    const { scope, sessionToken } = signed.presented
+    const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
+    const key = (found ? this.#keys : this.#decoys).get(scope.accessKeyId, secret, scope.date)
+    const known = found !== undefined && sameToken(found.sessionToken, sessionToken)
+    if (!(key instanceof Promise)) {
+      return checkSignature(signed, this.#rules, this.#digest, key, known)
+    }
+    return key.then((key) => checkSignature(signed, this.#rules, this.#digest, key, known))
+  }
+
+  #claim(presented: PresentedSignature, clock: Clock): Soon<void> {
+    const { replay, clockSkewMs } = this.#rules
+    if (replay === null) return
     this.#replay ??= replay ?? memoryReplayGuard({ clock })
     const guard = this.#replay
-    const { date, region, service, signature, accessKeyId, signedAtMs, lifetimeMs } = presented
+    const { scope, signature, signedAtMs, lifetimeMs } = presented
     // The signature is a function of all that is signed: another spelling of the same request has the same one.
-    const id = `sigv4\n${accessKeyId}\n${date}/${region}/${service}\n${signature}`
-    const untilMs = signedAtMs + (lifetimeMs ?? this.#rules.clockSkewMs) + GUARD_MARGIN_MS
-    const hash = this.#digest.sha256(id)
-    return typeof hash === 'string'
-      ? claimOnce(guard, hash, untilMs)
-      : hash.then((hash) => claimOnce(guard, hash, untilMs))
+    const id = `sigv4\n${scope.accessKeyId}\n${scope.date}/${scope.region}/${scope.service}\n${signature}`
+    const untilMs = signedAtMs + (lifetimeMs ?? clockSkewMs) + GUARD_MARGIN_MS
+    return after(this.#digest.sha256(id), (hash) => claimOnce(guard, hash, untilMs))
   }
 
   #lookUp(accessKeyId: string): Soon<SigV4Key | undefined> {
@@ -178,9 +179,31 @@ class Judge {
     }
   }
 
-  #facts(presented: PresentedSignature, caller: SigV4Caller | undefined): Principal {
-    const { accessKeyId, region, service, signedAtMs, lifetimeMs } = presented
-    const claims = Object.freeze({ __proto__: null, accessKeyId, region, service })
+  #principal(signed: SignedRequest, caller: SigV4Caller | undefined): Soon<Principal> {
+    const { scope, signedAtMs, lifetimeMs } = signed.presented
+    const userId = signed.fields.get(this.#rules.user.header)
+    if (userId === undefined && lifetimeMs === undefined) return this.#plain(scope, caller)
+    const facts = {
+      ...this.#facts(scope, caller),
+      ...(lifetimeMs === undefined ? {} : { expiresAtMs: signedAtMs + lifetimeMs }),
+    }
+    if (userId === undefined) return makePrincipal(facts)
+    return assertedUser(this.#rules.user, makePrincipal(facts), userId).then((user) =>
+      makePrincipal({ ...facts, ...(user ? { user } : {}) }),
+    )
+  }
+
+  /** A caller without a user is the same principal in every request, and a principal is frozen: one will do. */
+  #plain(scope: Scope, caller: SigV4Caller | undefined): Principal {
+    const kept = this.#principals.get(scope.accessKeyId)
+    if (kept && kept.arn === caller?.arn && kept.userId === caller?.userId) return kept.principal
+    const principal = makePrincipal(this.#facts(scope, caller))
+    if (this.#principals.size >= MAX_SIGNING_KEYS) this.#principals.clear()
+    this.#principals.set(scope.accessKeyId, { arn: caller?.arn, userId: caller?.userId, principal })
+    return principal
+  }
+
+  #facts({ accessKeyId, region, service }: Scope, caller: SigV4Caller | undefined): Principal {
     const iam = caller && iamIdentity(caller, accessKeyId)
     return {
       method: 'sigv4',
@@ -188,11 +211,16 @@ class Judge {
       subject: iam ? iam.principalArn : accessKeyId,
       scopes: [],
       audience: [service],
-      claims,
-      ...(lifetimeMs === undefined ? {} : { expiresAtMs: signedAtMs + lifetimeMs }),
+      claims: Object.freeze({ __proto__: null, accessKeyId, region, service }),
       ...(iam ? { iam } : {}),
     }
   }
+}
+
+interface KeptPrincipal {
+  readonly arn: string | undefined
+  readonly userId: string | undefined
+  readonly principal: Principal
 }
 
 /** How much longer a used signature is remembered than it serves, for clocks of stores that run ahead. */

@@ -184,8 +184,8 @@ export class InboundVerifier implements TokenVerifier {
     try {
       const request = read()
       mine = this.#recognise(request)
-      const outcome = mine.seen.authenticate(this.#context)
-      const principal = outcome instanceof Promise ? await outcome : outcome
+      const judged = mine.seen.authenticate(this.#context)
+      const principal = 'then' in judged ? await judged : judged
       this.#tellVerified(principal, request)
       return principal
     } catch (error) {

@@ -1,20 +1,14 @@
-import { InboundAuthError } from '../errors/inbound.js'
+import type { InboundAuthError } from '../errors/inbound.js'
 import type { HeaderFields, HeaderPairs } from './header-fields.js'
 import { ambiguous, malformed, unsupported } from './refusal.js'
+import { readScope, type Scope, type ScopeReader } from './scope.js'
 import type { QueryParameter } from './target.js'
 
 /** What a request says about its signature, checked for form and nothing else. */
 export interface PresentedSignature {
   /** Where it stands: in the `Authorization` header, or in the query of a presigned URL. */
   readonly form: 'header' | 'query'
-  readonly accessKeyId: string
-  /** `YYYYMMDD`, the day of `timestamp`. */
-  readonly date: string
-  readonly region: string
-  readonly service: string
-  /** Lower case, sorted, each once; `host` among them. */
-  readonly signedHeaders: string
-  readonly signedNames: readonly string[]
+  readonly scope: Scope
   /** 64 lower-case hexadecimal digits. */
   readonly signature: string
   /** `YYYYMMDDTHHMMSSZ`. */
@@ -78,11 +72,19 @@ export function readSignature(
   form: 'header' | 'query',
   fields: HeaderFields,
   query: readonly QueryParameter[],
+  scopes: ScopeReader,
 ): PresentedSignature {
   const parameters = amzParameters(query)
   const presented =
-    form === 'header' ? fromHeader(fields, parameters) : fromQuery(fields, parameters)
-  checkSignedHeaders(presented.signedNames, fields)
+    form === 'header'
+      ? fromHeader(fields, parameters, scopes)
+      : fromQuery(fields, parameters, scopes)
+  for (const name of presented.scope.signedNames) {
+    // Names of fields are in lower case, so another spelling is a name that is not there.
+    if (fields.get(name) === undefined) {
+      throw malformed('SignedHeaders names a header that is not there')
+    }
+  }
   return presented
 }
 
@@ -100,12 +102,13 @@ function amzParameters(query: readonly QueryParameter[]): Parameters {
   return found
 }
 
-// Separators are a comma and a space, or commas alone, as the documentation of Amazon S3 has it; never a mixture.
-const authorization =
-  /^AWS4-HMAC-SHA256 Credential=([^\s,/=]+)\/(\d{8})\/([^\s,/=]+)\/([^\s,/=]+)\/aws4_request(, ?)SignedHeaders=([^\s,=]+)\5Signature=([0-9a-f]{64})$/
-const scope = /^([^\s,/=]+)\/(\d{8})\/([^\s,/=]+)\/([^\s,/=]+)\/aws4_request$/
+const SIGNATURE_LENGTH = 64
 
-function fromHeader(fields: HeaderFields, parameters: Parameters): PresentedSignature {
+function fromHeader(
+  fields: HeaderFields,
+  parameters: Parameters,
+  scopes: ScopeReader,
+): PresentedSignature {
   if (fields.isRepeated('authorization')) {
     throw ambiguous('the request has more than one Authorization header')
   }
@@ -115,29 +118,24 @@ function fromHeader(fields: HeaderFields, parameters: Parameters): PresentedSign
     }
   }
   const value = fields.get('authorization') ?? ''
-  const match = authorization.exec(value)
-  if (!match) throw refuseScheme(value)
-  const [, accessKeyId = '', date = '', region = '', service = '', , signedHeaders = ''] = match
+  const signature = value.slice(-SIGNATURE_LENGTH)
+  const scope = HEX.test(signature) ? scopes.ofHeader(value.slice(0, -SIGNATURE_LENGTH)) : undefined
+  if (!scope) throw refuseScheme(value)
   const timestamp = fields.get('x-amz-date')
   if (timestamp === undefined) throw malformed('there is no x-amz-date header')
-  const sessionToken = fields.get('x-amz-security-token')
-  const declaredHash = fields.get('x-amz-content-sha256')
   return {
     form: 'header',
-    accessKeyId,
-    date,
-    region,
-    service,
-    signedHeaders,
-    signedNames: signedHeaders.split(';'),
-    signature: match[7] ?? '',
+    scope,
+    signature,
     timestamp,
-    signedAtMs: readTimestamp(timestamp, date),
+    signedAtMs: scopes.timeOf(timestamp, scope.date),
     lifetimeMs: undefined,
-    sessionToken,
-    declaredHash,
+    sessionToken: fields.get('x-amz-security-token'),
+    declaredHash: fields.get('x-amz-content-sha256'),
   }
 }
+
+const HEX = /^[0-9a-f]{64}$/
 
 /** Says which other signature it is, where it is one. */
 function refuseScheme(value: string): InboundAuthError {
@@ -153,7 +151,11 @@ function refuseScheme(value: string): InboundAuthError {
   return malformed('the Authorization header is not of the form of SigV4')
 }
 
-function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSignature {
+function fromQuery(
+  fields: HeaderFields,
+  parameters: Parameters,
+  scopes: ScopeReader,
+): PresentedSignature {
   if (!parameters.has('x-amz-algorithm') && !parameters.has('x-amz-credential')) {
     throw unsupported('SigV2 is not accepted, only SigV4')
   }
@@ -175,13 +177,11 @@ function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSigna
   }
   const algorithm = required('X-Amz-Algorithm')
   if (algorithm !== ALGORITHM) throw refuseScheme(algorithm)
-  const credential = scope.exec(required('X-Amz-Credential'))
-  if (!credential) throw malformed('X-Amz-Credential is not of five parts')
-  const [, accessKeyId = '', date = '', region = '', service = ''] = credential
-  const signedHeaders = required('X-Amz-SignedHeaders')
+  const scope = readScope(required('X-Amz-Credential'), required('X-Amz-SignedHeaders'))
+  if (!scope) throw malformed('X-Amz-Credential is not of five parts')
   const timestamp = required('X-Amz-Date')
   const signature = required(SIGNATURE_PARAMETER)
-  if (!/^[0-9a-f]{64}$/.test(signature)) throw malformed('X-Amz-Signature is no signature')
+  if (!HEX.test(signature)) throw malformed('X-Amz-Signature is no signature')
   const sessionToken = optional('X-Amz-Security-Token')
   const inHeader = fields.get('x-amz-content-sha256')
   // A signer that moves headers to the query keeps their spelling.
@@ -189,21 +189,15 @@ function fromQuery(fields: HeaderFields, parameters: Parameters): PresentedSigna
   if (inHeader !== undefined && inQuery !== undefined) {
     throw ambiguous('x-amz-content-sha256 stands in header and query')
   }
-  const declaredHash = inHeader ?? inQuery
   return {
     form: 'query',
-    accessKeyId,
-    date,
-    region,
-    service,
-    signedHeaders,
-    signedNames: signedHeaders.split(';'),
+    scope,
     signature,
     timestamp,
-    signedAtMs: readTimestamp(timestamp, date),
+    signedAtMs: scopes.timeOf(timestamp, scope.date),
     lifetimeMs: readLifetime(required('X-Amz-Expires')),
     sessionToken,
-    declaredHash,
+    declaredHash: inHeader ?? inQuery,
   }
 }
 
@@ -219,41 +213,4 @@ function decode(value: string): string {
 function readLifetime(seconds: string): number {
   if (!/^[1-9]\d{0,5}$/.test(seconds)) throw malformed('X-Amz-Expires is no number of seconds')
   return Number(seconds) * 1_000
-}
-
-function readTimestamp(timestamp: string, date: string): number {
-  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(timestamp)
-  if (!match) throw malformed('the date is not of the form YYYYMMDDTHHMMSSZ')
-  if (!timestamp.startsWith(date)) throw malformed('the day of the scope is not that of the date')
-  const year = Number(match[1])
-  const month = Number(match[2])
-  const day = Number(match[3])
-  const [hour, minute, second] = [Number(match[4]), Number(match[5]), Number(match[6])]
-  const atMs = Date.UTC(year, month - 1, day, hour, minute, second)
-  const told = new Date(atMs)
-  // Date.UTC takes the 31st of June for the 1st of July, and the year 15 for 1915.
-  const exact =
-    told.getUTCFullYear() === year && told.getUTCMonth() === month - 1 && told.getUTCDate() === day
-  if (!exact || hour > 23 || minute > 59 || second > 59) {
-    throw malformed('the date is none of the calendar')
-  }
-  return atMs
-}
-
-function checkSignedHeaders(names: readonly string[], fields: HeaderFields): void {
-  let before = ''
-  let hasHost = false
-  for (const name of names) {
-    if (name <= before) throw malformed('SignedHeaders is not sorted, or has a name twice')
-    if (name === 'authorization') throw malformed('SignedHeaders names the signature itself')
-    // Names of fields are in lower case, so another spelling is a name that is not there.
-    if (fields.get(name) === undefined) {
-      throw malformed('SignedHeaders names a header that is not there')
-    }
-    hasHost ||= name === 'host'
-    before = name
-  }
-  if (!hasHost) {
-    throw new InboundAuthError('ERR_UNSIGNED_HEADER', { reason: 'the host is not signed' })
-  }
 }

@@ -9,9 +9,9 @@ export type Body =
   | (() => Uint8Array | AsyncIterable<Uint8Array> | Promise<Uint8Array>)
 
 /** SHA-256 of nothing. */
-export const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 /** From this size on a body is hashed aside, or part by part: a megabyte at once would hold up the others. */
-export const ASIDE_BYTES = 65_536
+const ASIDE_BYTES = 65_536
 
 /**
  * SHA-256 of a body as it was received.

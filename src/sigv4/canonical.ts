@@ -26,12 +26,12 @@ export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): stri
     presented.form === 'query' ? SIGNATURE_PARAMETER : undefined,
   )
   let headers = ''
-  for (const name of presented.signedNames) headers += `${name}:${fields.get(name)}\n`
-  return `${method}\n${path}\n${query}\n${headers}\n${presented.signedHeaders}\n`
+  for (const name of presented.scope.signedNames) headers += `${name}:${fields.get(name)}\n`
+  return `${method}\n${path}\n${query}\n${headers}\n${presented.scope.signedHeaders}\n`
 }
 
 /** @param hash SHA-256 of the canonical request. */
 export function stringToSign(presented: PresentedSignature, hash: string): string {
-  const { timestamp, date, region, service } = presented
-  return `AWS4-HMAC-SHA256\n${timestamp}\n${date}/${region}/${service}/aws4_request\n${hash}`
+  const { date, region, service } = presented.scope
+  return `AWS4-HMAC-SHA256\n${presented.timestamp}\n${date}/${region}/${service}/aws4_request\n${hash}`
 }

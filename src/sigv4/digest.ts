@@ -26,7 +26,7 @@ export interface Digest {
   signingKey(secret: string, scope: readonly string[]): Soon<SigningKey>
 }
 
-export interface RunningHash {
+interface RunningHash {
   update(part: Uint8Array): void
   digest(): string
 }

@@ -14,7 +14,7 @@ const MAX_FIELDS_LENGTH = 131_072
  */
 export class HeaderFields {
   readonly #values = new Map<string, string>()
-  readonly #repeated = new Set<string>()
+  #repeated: Set<string> | undefined
 
   /** @throws `InboundAuthError` */
   constructor(pairs: HeaderPairs) {
@@ -32,15 +32,15 @@ export class HeaderFields {
       const name = spelled === ':authority' ? 'host' : spelled.toLowerCase()
       if (name.startsWith(':')) continue
       if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) throw malformed('a header name is no token')
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-      if (/[\0-\x08\x0a-\x1f\x7f]/.test(value)) {
-        throw malformed('a header value holds a control character')
-      }
       const before = this.#values.get(name)
       // The signature itself has one spelling: nothing about it is mended.
-      const read = name === 'authorization' ? value : canonicalValue(value)
+      const plain = isPlain(value)
+      const read = plain || name === 'authorization' ? value : canonicalValue(value)
       this.#values.set(name, before === undefined ? read : `${before},${read}`)
-      if (before !== undefined) this.#repeated.add(name)
+      if (before !== undefined) {
+        this.#repeated ??= new Set()
+        this.#repeated.add(name)
+      }
     }
   }
 
@@ -50,7 +50,7 @@ export class HeaderFields {
   }
 
   isRepeated(name: string): boolean {
-    return this.#repeated.has(name)
+    return this.#repeated?.has(name) ?? false
   }
 
   names(): IterableIterator<string> {
@@ -58,8 +58,28 @@ export class HeaderFields {
   }
 }
 
+/**
+ * Whether a value is in canonical form already: no blank at its ends, no two together.
+ *
+ * @throws `InboundAuthError` It holds a control character.
+ */
+function isPlain(value: string): boolean {
+  let plain = true
+  let before = 0x20
+  // Not a regular expression: this reads every character of every header, and takes half the time.
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at)
+    if (code <= 0x20 || code === 0x7f) {
+      if (code !== 0x20 && code !== 0x09)
+        throw malformed('a header value holds a control character')
+      if (code === 0x09 || before === 0x20) plain = false
+    }
+    before = code
+  }
+  return plain && (before !== 0x20 || value === '')
+}
+
 /** Trimmed, and runs of blanks as one space. */
 function canonicalValue(value: string): string {
-  if (!/^ | $| {2}|\t/.test(value)) return value
   return value.replace(/[ \t]+/g, ' ').replace(/^ | $/g, '')
 }

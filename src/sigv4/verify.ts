@@ -2,7 +2,7 @@ import { InboundAuthError } from '../errors/inbound.js'
 import type { PresentedSignature } from './authorization.js'
 import { type Body, hashBody } from './body.js'
 import { canonicalHead, stringToSign } from './canonical.js'
-import { after, type Digest, type SigningKey, type Soon } from './digest.js'
+import type { Digest, SigningKey, Soon } from './digest.js'
 import type { HeaderFields } from './header-fields.js'
 import { unsupported } from './refusal.js'
 import type { PathStyle, SplitTarget } from './target.js'
@@ -30,7 +30,7 @@ export interface SignatureRules {
 }
 
 /** Headers of which two readers could take different ones. */
-export const onceOnly: ReadonlySet<string> = new Set([
+const onceOnly: ReadonlySet<string> = new Set([
   'host',
   'authorization',
   'date',
@@ -56,7 +56,7 @@ export function checkCoverage(request: SignedRequest, rules: SignatureRules, now
     // Some servers take x_amz_date for x-amz-date.
     const alike = name.includes('_') ? name.replaceAll('_', '-') : name
     const must = alike.startsWith('x-amz-') || rules.protectedHeaders.has(alike)
-    if (must && !presented.signedNames.includes(name)) {
+    if (must && !presented.scope.signedNames.includes(name)) {
       throw new InboundAuthError('ERR_UNSIGNED_HEADER', {
         reason: 'a header that must be signed is not',
       })
@@ -129,19 +129,43 @@ export function checkSignature(
   const head = canonicalHead(request, rules.pathStyle)
   const declared = declaredPayload(presented, rules)
   const payload = declared ?? hashBody(request.body, digest, rules.maxBodyBytes)
-  return after(payload, (payload) =>
-    after(digest.sha256(head + payload), (hash) =>
-      after(key.sign(stringToSign(presented, hash)), (expected) => {
-        const right = sameText(expected, presented.signature)
-        if (!right || !known) {
-          throw new InboundAuthError('ERR_BAD_SIGNATURE', {
-            reason: 'no known key made this signature of this request',
-          })
-        }
-        if (declared !== undefined) return checkBody(request, rules, digest, declared)
-      }),
-    ),
-  )
+  const signature =
+    typeof payload === 'string'
+      ? sign(head + payload, presented, digest, key)
+      : payload.then((payload) => sign(head + payload, presented, digest, key))
+  if (typeof signature === 'string') {
+    return conclude(signature, request, rules, digest, known, declared)
+  }
+  return signature.then((signature) => conclude(signature, request, rules, digest, known, declared))
+}
+
+function sign(
+  canonicalRequest: string,
+  presented: PresentedSignature,
+  digest: Digest,
+  key: SigningKey,
+): Soon<string> {
+  const hash = digest.sha256(canonicalRequest)
+  if (typeof hash === 'string') return key.sign(stringToSign(presented, hash))
+  return hash.then((hash) => key.sign(stringToSign(presented, hash)))
+}
+
+function conclude(
+  expected: string,
+  request: SignedRequest,
+  rules: SignatureRules,
+  digest: Digest,
+  known: boolean,
+  declared: string | undefined,
+): Soon<void> {
+  const right = sameText(expected, request.presented.signature)
+  if (!right || !known) {
+    throw new InboundAuthError('ERR_BAD_SIGNATURE', {
+      reason: 'no known key made this signature of this request',
+    })
+  }
+  if (declared !== undefined && HASH.test(declared))
+    return checkBody(request, rules, digest, declared)
 }
 
 function checkBody(
@@ -150,10 +174,13 @@ function checkBody(
   digest: Digest,
   declared: string,
 ): Soon<void> {
-  if (!HASH.test(declared)) return
-  return after(hashBody(body, digest, rules.maxBodyBytes), (hash) => {
-    if (!sameText(hash, declared)) throw mismatch('the body is not the one that was signed')
-  })
+  const hash = hashBody(body, digest, rules.maxBodyBytes)
+  if (typeof hash === 'string') compareBody(hash, declared)
+  else return hash.then((hash) => compareBody(hash, declared))
+}
+
+function compareBody(hash: string, declared: string): void {
+  if (!sameText(hash, declared)) throw mismatch('the body is not the one that was signed')
 }
 
 const HASH = /^[0-9a-f]{64}$/

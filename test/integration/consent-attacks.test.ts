@@ -212,12 +212,14 @@ it('an OutboundCredentialProvider has no road around the binding', () => {
   const methods = Object.getOwnPropertyNames(OutboundCredentialProvider.prototype).sort()
   expect(methods).toEqual([
     'authorizationStatus',
+    'awsCredentials',
     'beginAuthorization',
     'bind',
     'close',
     'completeAuthorization',
     'constructor',
     'getApiKey',
+    'getAwsCredentials',
     'getToken',
     'getTokens',
     'handleCallback',

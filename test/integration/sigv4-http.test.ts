@@ -192,7 +192,7 @@ describe('sigv4 in several processes', () => {
   const used = new Set<string>()
   /** Stands for the store that they share: `SET … NX`. */
   const shared: ReplayGuard = {
-    claim: async (id) => !used.has(id) && used.add(id) !== undefined,
+    claim: (id) => !used.has(id) && used.add(id) !== undefined,
   }
 
   beforeAll(async () => {
@@ -201,7 +201,7 @@ describe('sigv4 in several processes', () => {
       const child = fork(program, { execArgv: ['--import', 'tsx'], serialization: 'advanced' })
       child.on('message', (message: { id?: string; untilMs?: number }) => {
         if (message.id === undefined) return
-        void shared.claim(message.id, message.untilMs ?? 0).then((first) => child.send({ first }))
+        child.send({ first: shared.claim(message.id, message.untilMs ?? 0) })
       })
       await new Promise((resolve) => child.once('message', resolve))
       children.push(child)
