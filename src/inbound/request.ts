@@ -100,8 +100,7 @@ class ReadRequest implements InboundRequest {
     if (this.#jws === undefined) {
       this.#jws = tryParse(this.#parser, this.authorization.credentials)
       // What has the form of a JWS is made of characters that a bearer token may have.
-      if (this.#jws instanceof InboundAuthError) void this.bearerToken
-      else this.#checked = true
+      if (!(this.#jws instanceof InboundAuthError)) this.#checked = true
     }
     return this.#jws
   }
