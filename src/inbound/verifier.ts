@@ -63,7 +63,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verify(request: Request | RawRequest): Promise<Principal> {
     return (
-      this.#recall(request, bearerCredentials) ??
+      this.#recall(bearerCredentials(request)) ??
       this.#decide(() => inboundRequest(request, this.#parser))
     )
   }
@@ -75,7 +75,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verifyToken(token: string): Promise<Principal> {
     return (
-      this.#recall(token, asString) ??
+      this.#recall(token) ??
       this.#decide(() => {
         if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
         throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
@@ -97,20 +97,17 @@ export class InboundVerifier implements TokenVerifier {
   }
 
   /** The caller whose token was verified a moment ago. */
-  #recall<T>(from: T, tokenOf: (from: T) => string | undefined): Promise<Principal> | undefined {
-    if (!this.#bearerOnly) return undefined
+  #recall(token: unknown): Promise<Principal> | undefined {
+    if (!this.#bearerOnly || typeof token !== 'string') return undefined
     try {
-      const token = tokenOf(from)
-      if (token === undefined) return undefined
-      for (const authenticator of this.#authenticators) {
-        const principal = authenticator.recall?.(token, this.#context)
-        if (principal) {
-          this.#tellVerified(principal)
-          return Promise.resolve(principal)
-        }
+      for (let at = 0; at < this.#authenticators.length; at++) {
+        const principal = this.#authenticators[at]!.recall?.(token, this.#context)
+        if (!principal) continue
+        this.#tellVerified(principal)
+        return Promise.resolve(principal)
       }
     } catch {
-      // Whatever is wrong with it, the long way says so properly.
+      // Whatever is wrong, the long way says so properly.
     }
     return undefined
   }
@@ -174,10 +171,6 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
-}
-
-function asString(token: unknown): string | undefined {
-  return typeof token === 'string' ? token : undefined
 }
 
 function checkAuthenticators(authenticators: unknown): readonly Authenticator[] {
