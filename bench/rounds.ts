@@ -99,7 +99,7 @@ export function judge(
   kind: 'at least' | 'at most',
 ): void {
   const middle = median(values)
-  const reached = kind === 'at least' ? middle / goal : goal / middle
+  const reached = kind === 'at least' ? middle / goal : goal / Math.max(middle, 1e-9)
   const verdict = reached >= 1 ? 'ok' : reached >= SLACK ? 'short' : 'FAIL'
   if (verdict === 'FAIL') process.exitCode = 1
   const [low, high] = [quantile(values, 0.1), quantile(values, 0.9)].map((v) => v.toFixed(2))

@@ -54,12 +54,12 @@ describe('fair turns', () => {
 
   it('start afresh with each turn, and ask for one only when there is a reason', async () => {
     const { work, turns, turn } = stage()
-    for (let n = 0; n < 4; n++) expect(work('a', 0.1)).toBe('a')
+    for (let n = 0; n < 3; n++) expect(work('a', 0.1)).toBe('a')
     expect(turns.length).toBe(0)
     for (let n = 0; n < 2; n++) expect(work('a', 0.1)).toBe('a')
     expect(turns.length).toBe(1)
     await turn()
-    for (let n = 0; n < 6; n++) expect(work('a', 0.15)).toBe('a')
+    for (let n = 0; n < 6; n++) expect(work('a', 0.12)).toBe('a')
   })
 
   it('hand on what work throws, now and later, and go on', async () => {

@@ -22,7 +22,7 @@ describe('memoryReplayGuard', () => {
     const guard = memoryReplayGuard({ maxEntries: 2, clock })
     expect(await guard.claim('long', clock() + 60_000)).toBe(true)
     expect(await guard.claim('short', clock() + 2000)).toBe(true)
-    await expect(guard.claim('third', clock() + 2000)).rejects.toThrow('full')
+    expect(() => guard.claim('third', clock() + 2000)).toThrow('full')
     expect(await guard.claim('long', clock() + 60_000)).toBe(false)
     clock.advance(2001)
     expect(await guard.claim('third', clock() + 2000)).toBe(true)

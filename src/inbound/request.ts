@@ -41,11 +41,15 @@ export function inboundRequest(
  * They may still be malformed: good for finding a token that is known already.
  */
 export function bearerCredentials(request: Request | RawRequest): string | undefined {
-  const { headers } = request
-  const value = Array.isArray(headers)
-    ? authorizationOf(headers)
-    : (headers as Headers).get('authorization')
-  return value?.startsWith('Bearer ') ? value.slice(7) : undefined
+  try {
+    const { headers } = request
+    const value = Array.isArray(headers)
+      ? authorizationOf(headers)
+      : (headers as Headers).get('authorization')
+    return value?.startsWith('Bearer ') ? value.slice(7) : undefined
+  } catch {
+    return undefined // no request at all: inboundRequest() says so
+  }
 }
 
 /** A request that is nothing but a bearer token. */

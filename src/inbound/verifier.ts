@@ -100,7 +100,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verify(request: Request | RawRequest): Promise<Principal> {
     return (
-      this.#recall(request, bearerCredentials) ??
+      this.#recall(bearerCredentials(request), request) ??
       this.#decide(() => inboundRequest(request, this.#parser))
     )
   }
@@ -112,7 +112,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verifyToken(token: string): Promise<Principal> {
     return (
-      this.#recall(token, asString) ??
+      this.#recall(token, token) ??
       this.#decide(() => {
         if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
         throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
@@ -158,23 +158,17 @@ export class InboundVerifier implements TokenVerifier {
     serveResourceMetadata(request, this.#facts)
 
   /** The caller whose token was verified a moment ago. */
-  #recall<T extends string | Request | RawRequest>(
-    from: T,
-    tokenOf: (from: T) => string | undefined,
-  ): Promise<Principal> | undefined {
-    if (!this.#bearerOnly) return undefined
+  #recall(token: unknown, from: string | Request | RawRequest): Promise<Principal> | undefined {
+    if (!this.#bearerOnly || typeof token !== 'string') return undefined
     try {
-      const token = tokenOf(from)
-      if (token === undefined) return undefined
-      for (const authenticator of this.#authenticators) {
-        const principal = authenticator.recall?.(token, this.#context)
-        if (principal) {
-          this.#tellVerified(principal, from)
-          return Promise.resolve(principal)
-        }
+      for (let at = 0; at < this.#authenticators.length; at++) {
+        const principal = this.#authenticators[at]!.recall?.(token, this.#context)
+        if (!principal) continue
+        this.#tellVerified(principal, from)
+        return Promise.resolve(principal)
       }
     } catch {
-      // Whatever is wrong with it, the long way says so properly.
+      // Whatever is wrong, the long way says so properly.
     }
     return undefined
   }
@@ -246,10 +240,6 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
-}
-
-function asString(token: unknown): string | undefined {
-  return typeof token === 'string' ? token : undefined
 }
 
 function checkAuthenticators(authenticators: unknown, resource: unknown): readonly Authenticator[] {

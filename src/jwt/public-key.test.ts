@@ -89,6 +89,22 @@ describe('public keys', () => {
 })
 
 describe('key lists', () => {
+  it('are equal when every key is, with its name and its purpose', () => {
+    const listOf = (...keys: object[]) => KeyList.read({ keys }) as KeyList
+    expect(listOf(ec, rsa).equals(listOf({ ...ec, x5t: 'x' }, rsa))).toBe(true)
+    for (const other of [
+      [rsa, ec],
+      [ec],
+      [ec, rsa, ed],
+      [{ ...ec, kid: 'other' }, rsa],
+      [{ ...ec, alg: 'ES256' }, rsa],
+      [makeKey('ES256', 'ec').jwk, rsa],
+      [ec, makeKey('RS256', 'rsa').jwk],
+    ]) {
+      expect(listOf(ec, rsa).equals(listOf(...other))).toBe(false)
+    }
+  })
+
   it('J13 J14 J50 leave out what must not verify, and say which', () => {
     const list = KeyList.read({ keys: [ec, { ...rsa, d: 'AAAA' }, 7, { kty: 'AKP' }, ed] })
     if (typeof list === 'string') throw new Error(list)
