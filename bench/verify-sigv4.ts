@@ -5,7 +5,7 @@
  *
  * The request is that of a client of the AWS SDK with temporary credentials, and the signer hashes by node:crypto. The
  * verifier is the whole of it: recognition, look-up, body, replay guard, Principal. Goal: at most 0.20 of the CPU; exits
- * non-zero above. Last seen on Node 20, a busy machine of two cores: 0.45 to 0.55. The three hashes that nobody can leave
+ * non-zero above. Last seen on Node 20, a busy machine of two cores: 0.50 to 0.60, which misses it. The three hashes that nobody can leave
  * out take 0.12.
  */
 import { SignatureV4 } from '@smithy/signature-v4'
