@@ -30,7 +30,7 @@ export interface IamIdentity {
 
 /** Who called, by which proof. One shape for every inbound method. */
 export interface Principal {
-  readonly method: 'jwt' | 'sigv4' | 'sts' | 'introspection'
+  readonly method: 'jwt' | 'sigv4' | 'sts' | 'introspection' | 'workload'
   readonly issuer: string
   readonly subject: string
   readonly clientId?: string
@@ -43,6 +43,8 @@ export interface Principal {
   readonly iam?: IamIdentity
   /** The user behind the call; absent when the caller is a client of its own. */
   readonly user?: UserRef
+  /** Who says so, where it was not the user's own issuer: `asserted` when nobody verified it. Absent with `user`: verified. */
+  readonly userKnown?: 'verified' | 'asserted'
 }
 
 const brand = Symbol.for('deputize.principal')

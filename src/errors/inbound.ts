@@ -7,6 +7,7 @@ export type InboundAuthErrorCode =
   | 'ERR_MALFORMED_TOKEN'
   | 'ERR_TOKEN_TOO_LARGE'
   | 'ERR_TOKEN_TYPE'
+  | 'ERR_TOKEN_INACTIVE'
   | 'ERR_ALG_NOT_ALLOWED'
   | 'ERR_UNKNOWN_ISSUER'
   | 'ERR_UNKNOWN_KEY'
@@ -18,14 +19,24 @@ export type InboundAuthErrorCode =
   | 'ERR_CLIENT_NOT_ALLOWED'
   | 'ERR_CLAIM_RULE'
   | 'ERR_PROOF_REQUIRED'
+  | 'ERR_BAD_PROOF'
+  | 'ERR_NONCE_REQUIRED'
+  | 'ERR_REPLAYED'
+  | 'ERR_REPLAY_GUARD_UNAVAILABLE'
   | 'ERR_INSUFFICIENT_SCOPE'
   | 'ERR_KEYS_UNAVAILABLE'
+  | 'ERR_INTROSPECTION_UNAVAILABLE'
 
-/** What the caller may know: RFC 6750 §3.1's codes, or none where it sent no credential, or that we cannot judge now. */
+/**
+ * What the caller may know: the codes of RFC 6750 §3.1 and RFC 9449 §7.1 and §9, or that it sent no credential, or that
+ * it cannot be judged now.
+ */
 export type RefusalClass =
   | 'no_credentials'
   | 'invalid_token'
   | 'insufficient_scope'
+  | 'invalid_dpop_proof'
+  | 'use_dpop_nonce'
   | 'temporarily_unavailable'
 
 const messages: Record<RefusalClass, string> = {
@@ -35,8 +46,12 @@ const messages: Record<RefusalClass, string> = {
     'The credential is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   insufficient_scope:
     'The access token lacks a scope that this resource requires. Ask for a token with error.requiredScopes.',
+  invalid_dpop_proof:
+    'The DPoP proof beside the access token is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
+  use_dpop_nonce:
+    'The DPoP proof needs a nonce. Send error.dpopNonce in the header DPoP-Nonce; the caller makes another proof with it.',
   temporarily_unavailable:
-    "The issuer's keys cannot be had right now, so the credential cannot be judged. Try again later.",
+    'What is needed to judge the credential cannot be had right now. Read error.code and error.reason; try again later.',
 }
 
 function classOf(code: InboundAuthErrorCode): RefusalClass {
@@ -45,7 +60,13 @@ function classOf(code: InboundAuthErrorCode): RefusalClass {
       return 'no_credentials'
     case 'ERR_INSUFFICIENT_SCOPE':
       return 'insufficient_scope'
+    case 'ERR_BAD_PROOF':
+      return 'invalid_dpop_proof'
+    case 'ERR_NONCE_REQUIRED':
+      return 'use_dpop_nonce'
     case 'ERR_KEYS_UNAVAILABLE':
+    case 'ERR_INTROSPECTION_UNAVAILABLE':
+    case 'ERR_REPLAY_GUARD_UNAVAILABLE':
       return 'temporarily_unavailable'
     default:
       return 'invalid_token'
@@ -63,12 +84,19 @@ export class InboundAuthError extends DeputizeError {
   readonly refusal: RefusalClass
   /** The HTTP status that fits: 401, 403 (`insufficient_scope`) or 503 (`temporarily_unavailable`). */
   readonly status: 401 | 403 | 503
-  /** Scopes of which one would have been enough; only with `ERR_INSUFFICIENT_SCOPE`. */
+  /** Scopes to ask for: `allowedScopes`, of which one is enough, or all that a guard wants. Only with `ERR_INSUFFICIENT_SCOPE`. */
   declare readonly requiredScopes?: readonly string[]
+  /** The nonce for the caller's next proof; only with `ERR_NONCE_REQUIRED`. */
+  declare readonly dpopNonce?: string
 
   constructor(
     code: InboundAuthErrorCode,
-    init: { reason: string; requiredScopes?: readonly string[]; cause?: unknown },
+    init: {
+      reason: string
+      requiredScopes?: readonly string[]
+      dpopNonce?: string
+      cause?: unknown
+    },
   ) {
     const refusal = classOf(code)
     super(messages[refusal], {
@@ -81,5 +109,6 @@ export class InboundAuthError extends DeputizeError {
     this.status =
       refusal === 'insufficient_scope' ? 403 : refusal === 'temporarily_unavailable' ? 503 : 401
     if (init.requiredScopes) this.requiredScopes = init.requiredScopes
+    if (init.dpopNonce !== undefined) this.dpopNonce = init.dpopNonce
   }
 }

@@ -20,6 +20,12 @@ export interface RawRequest {
   /** The host among them. */
   readonly headers: RawHeaders
   readonly body?: RawBody | undefined
+  /**
+   * SHA-256 of the client certificate of the TLS connection as base64url
+   * ([RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1)). Only from the connection itself, or from a proxy
+   * that removes what clients send in its place.
+   */
+  readonly clientCertificateThumbprint?: string | undefined
 }
 
 /** What an authenticator sees of a request. */
@@ -35,7 +41,10 @@ export interface InboundRequest {
   readonly authorization?: { readonly scheme: string; readonly credentials: string } | undefined
   /** The bearer token ([RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)). */
   readonly bearerToken?: string | undefined
-  /** The bearer token as a JWS, or why it is none; parsed once for all authenticators. */
+  /** The token of the scheme DPoP ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)). */
+  readonly dpopToken?: string | undefined
+  readonly clientCertificateThumbprint?: string | undefined
+  /** The bearer or DPoP token as a JWS, or why it is none; parsed once for all authenticators. */
   readonly bearerJws: () => ParsedJws | InboundAuthError | undefined
 }
 
@@ -43,6 +52,18 @@ export interface InboundRequest {
 export interface AuthenticatorContext {
   /** Milliseconds since the epoch. */
   readonly clock: Clock
+  /** The URL of this service, as the verifier was told. */
+  readonly resource?: string | undefined
+}
+
+/** What an authenticator adds to the metadata of the resource, and to its challenges. */
+export interface Advertisement {
+  /** Whose tokens it takes. */
+  readonly authorizationServer?: string
+  /** Scopes that a caller may ask for. */
+  readonly scopes?: readonly string[]
+  /** Whether tokens may, or must, be bound to a DPoP key. */
+  readonly dpop?: 'accepted' | 'required'
 }
 
 /** What an authenticator makes of a request at first sight, without I/O. */
@@ -67,4 +88,6 @@ export interface Authenticator {
   /** The issuers it stands for. No two authenticators of a verifier share one. */
   readonly issuers?: readonly string[]
   recognise(request: InboundRequest): Recognition
+  /** Left out by whatever takes no access tokens. */
+  readonly advertise?: () => Advertisement
 }

@@ -86,7 +86,7 @@ describe('options of jwtBearer', () => {
     ['', { allowedClients: [] }, /allowedClients/],
     ['', { issuer: undefined }, /issuer is missing; jwks/],
     ['', { issuer: '' }, /issuer/],
-    ['', { issuer: ['https://idp.example'] }, /issuer/],
+    ['', { issuer: ['https://idp.example', 7] }, /issuer/],
     ['', { issuer: undefined, jwks: undefined }, /issuer is missing/],
     ['', { jwksUri: 'https://idp.example/jwks' }, /jwksUri and jwks/],
     [

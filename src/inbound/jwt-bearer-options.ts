@@ -1,22 +1,36 @@
-import { isWellFormed } from '../bytes.js'
-import { printable } from '../errors/base.js'
-import { describeUrl, type Fetch, refuseUrl } from '../http.js'
+import type { Fetch } from '../http.js'
 import { isJwsAlgorithm, type JwsAlgorithm, jwsAlgorithms } from '../jwt/algorithm.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
 import { issuersOf, metadataUrls } from '../jwt/discovery.js'
 import { type JsonWebKeySet, KeyList, type KeyLookup } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { type CallerRules, checkCallers } from './caller-rules.js'
 import { type ClaimRule, checkClaimRules } from './claim-rules.js'
+import { type DpopOptions, DpopVerifier } from './dpop.js'
+import {
+  checkIssuer,
+  checkIssuerUrl,
+  checkNames,
+  checkStrings,
+  checkTransport,
+  checkUrl,
+  inRange,
+  wrong,
+} from './option-checks.js'
 import { MAX_BEARER_BYTES } from './request.js'
+import { checkProfile, type TokenProfile } from './token-profile.js'
 
 /**
  * Which access tokens are accepted. Fields are ANDed, lists are any-of. Keys come from `jwks`, `jwksUri`, or the
  * metadata at `discoveryUrl`, or, with `issuer` alone, at its well-known places.
  */
 export interface JwtBearerOptions {
-  /** `iss`, compared letter by letter. May be left out with a well-known `discoveryUrl`. */
-  readonly issuer?: string | undefined
+  /**
+   * `iss`, compared letter by letter. May be left out with a well-known `discoveryUrl`. A list, for one issuer of several
+   * names, needs `jwksUri` or `jwks`; clients are told the first.
+   */
+  readonly issuer?: string | readonly string[] | undefined
   /** Where the issuer's OpenID Connect or RFC 8414 metadata is. */
   readonly discoveryUrl?: string | undefined
   /** Where the issuer's keys are; needs `issuer`. */
@@ -31,6 +45,13 @@ export interface JwtBearerOptions {
   readonly allowedScopes?: readonly string[] | undefined
   /** Every rule must hold. */
   readonly customClaims?: readonly ClaimRule[] | undefined
+  /** How the issuer writes its tokens. Default: RFC 9068, and the common forms before it. */
+  readonly profile?: TokenProfile | undefined
+  /**
+   * Accepts tokens bound to a DPoP key, with a proof. Without it they are refused. `{}` for the defaults. Tokens bound to a
+   * client certificate need no option: `RawRequest.clientCertificateThumbprint` proves them.
+   */
+  readonly dpop?: DpopOptions | undefined
   /** Default: all of RS, PS and ES with 256, 384 and 512, and EdDSA. */
   readonly algorithms?: readonly JwsAlgorithm[] | undefined
   /** How far the issuer's clock may differ. Milliseconds, 0 to 300 000; default 30 000. */
@@ -46,14 +67,13 @@ export interface JwtBearerOptions {
 }
 
 /** {@link JwtBearerOptions}, checked and copied. */
-export interface JwtBearerRules {
+export interface JwtBearerRules extends CallerRules {
   /** What `iss` may be before discovery has told: one issuer, or one without and with a trailing slash. */
   readonly issuers: readonly string[]
   readonly keys: KeyLookup & { readonly issuer?: string | undefined }
-  readonly audience: readonly string[] | undefined
-  readonly clients: readonly string[] | undefined
-  readonly scopes: readonly string[] | undefined
   readonly customClaims: readonly ClaimRule[]
+  readonly profile: TokenProfile
+  readonly dpop: DpopVerifier | undefined
   readonly algorithms: readonly JwsAlgorithm[]
   readonly clockToleranceMs: number
   readonly maxTokenAgeMs: number | undefined
@@ -69,6 +89,8 @@ const known: Record<keyof JwtBearerOptions, true> = {
   allowedClients: true,
   allowedScopes: true,
   customClaims: true,
+  profile: true,
+  dpop: true,
   algorithms: true,
   clockToleranceMs: true,
   maxTokenAgeMs: true,
@@ -79,39 +101,25 @@ const known: Record<keyof JwtBearerOptions, true> = {
 
 /** @throws `TypeError` naming the option and its value. */
 export function checkJwtBearerOptions(options: JwtBearerOptions): JwtBearerRules {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('jwtBearer takes an object of options.')
-  }
-  for (const name of Object.keys(options)) {
-    // A misspelled rule would be a rule that is never applied.
-    if (!Object.hasOwn(known, name)) {
-      throw new TypeError(
-        `jwtBearer has no option "${printable(name)}". Known: ${Object.keys(known).join(', ')}.`,
-      )
-    }
-  }
-  const { allowInsecureLoopback, fetch } = options
-  if (allowInsecureLoopback !== undefined && typeof allowInsecureLoopback !== 'boolean') {
-    throw wrong('allowInsecureLoopback', allowInsecureLoopback, 'must be true or false')
-  }
-  if (fetch !== undefined && typeof fetch !== 'function') {
-    throw wrong('fetch', fetch, 'must be a function with the type of fetch')
-  }
+  checkNames('jwtBearer', options, Object.keys(known))
+  checkTransport(options)
+  const clockToleranceMs = inRange(
+    'clockToleranceMs',
+    options.clockToleranceMs ?? DEFAULT_CLOCK_TOLERANCE_MS,
+    0,
+    MAX_CLOCK_TOLERANCE_MS,
+  )
   return {
     ...checkSource(options),
     ...checkCallers(options),
-    scopes: checkScopes(options.allowedScopes),
     customClaims:
       options.customClaims === undefined
         ? []
         : checkClaimRules(options.customClaims, 'customClaims'),
+    profile: checkProfile(options.profile),
+    dpop: options.dpop === undefined ? undefined : new DpopVerifier(options.dpop, clockToleranceMs),
     algorithms: checkAlgorithms(options.algorithms),
-    clockToleranceMs: inRange(
-      'clockToleranceMs',
-      options.clockToleranceMs ?? DEFAULT_CLOCK_TOLERANCE_MS,
-      0,
-      MAX_CLOCK_TOLERANCE_MS,
-    ),
+    clockToleranceMs,
     maxTokenAgeMs:
       options.maxTokenAgeMs === undefined
         ? undefined
@@ -126,10 +134,8 @@ export function checkJwtBearerOptions(options: JwtBearerOptions): JwtBearerRules
 }
 
 function checkSource(options: JwtBearerOptions): Pick<JwtBearerRules, 'issuers' | 'keys'> {
-  const { issuer, discoveryUrl, jwksUri, jwks, fetch, allowInsecureLoopback } = options
-  if (issuer !== undefined && (typeof issuer !== 'string' || !issuer || !isWellFormed(issuer))) {
-    throw wrong('issuer', issuer, 'must be the exact iss of the tokens')
-  }
+  const { discoveryUrl, jwksUri, jwks, fetch, allowInsecureLoopback } = options
+  const issuers = checkIssuers(options.issuer)
   const sources = Object.entries({ discoveryUrl, jwksUri, jwks }).filter((s) => s[1] !== undefined)
   if (sources.length > 1) {
     throw new TypeError(`${sources.map((s) => s[0]).join(' and ')} exclude each other; give one.`)
@@ -137,87 +143,46 @@ function checkSource(options: JwtBearerOptions): Pick<JwtBearerRules, 'issuers' 
   const documents = { fetch, allowInsecureLoopback }
   const loopback = allowInsecureLoopback ?? false
   if (jwks !== undefined) {
-    return { issuers: [required(issuer, 'jwks')], keys: KeyList.fromOptions(jwks, 'jwks') }
+    return { issuers: required(issuers, 'jwks'), keys: KeyList.fromOptions(jwks, 'jwks') }
   }
   if (jwksUri !== undefined) {
     const source = { jwksUri: checkUrl('jwksUri', jwksUri, loopback) }
-    return { issuers: [required(issuer, 'jwksUri')], keys: new KeySet(source, documents) }
+    return { issuers: required(issuers, 'jwksUri'), keys: new KeySet(source, documents) }
+  }
+  if (issuers && issuers.length > 1) {
+    throw new TypeError('issuer is a list; then jwksUri or jwks is required.')
   }
   if (discoveryUrl !== undefined) {
     checkUrl('discoveryUrl', discoveryUrl, loopback)
-    const issuers = issuer === undefined ? issuersOf(discoveryUrl) : [issuer]
-    if (issuers.length === 0) {
+    const spelled = issuers ?? issuersOf(discoveryUrl)
+    if (spelled.length === 0) {
       throw wrong(
         'discoveryUrl',
         discoveryUrl,
         'is not a well-known address, so that it needs issuer',
       )
     }
-    return { issuers, keys: new KeySet({ discoveryUrls: [discoveryUrl], issuers }, documents) }
+    const source = { discoveryUrls: [discoveryUrl], issuers: spelled }
+    return { issuers: spelled, keys: new KeySet(source, documents) }
   }
-  if (issuer === undefined) {
+  if (issuers === undefined) {
     throw new TypeError('issuer is missing. Give issuer, or discoveryUrl.')
   }
-  const { search, hash } = new URL(checkUrl('issuer', issuer, loopback))
-  if (search || hash)
-    throw wrong('issuer', issuer, 'must have no query and no fragment (RFC 8414 §2)')
-  const source = { discoveryUrls: metadataUrls(issuer), issuers: [issuer] }
-  return { issuers: [issuer], keys: new KeySet(source, documents) }
+  const discoveryUrls = metadataUrls(checkIssuerUrl('issuer', issuers[0], loopback))
+  return { issuers, keys: new KeySet({ discoveryUrls, issuers }, documents) }
 }
 
-function required(issuer: string | undefined, by: string): string {
-  if (issuer === undefined) throw new TypeError(`issuer is missing; ${by} needs it.`)
-  return issuer
+function checkIssuers(issuer: unknown): readonly string[] | undefined {
+  if (issuer === undefined) return undefined
+  if (Array.isArray(issuer)) {
+    return checkStrings('issuer', issuer).map((one) => checkIssuer('issuer', one))
+  }
+  return [checkIssuer('issuer', issuer)]
 }
 
-function checkUrl(option: string, value: unknown, allowInsecureLoopback: boolean): string {
-  if (typeof value !== 'string' || !URL.canParse(value)) {
-    throw wrong(option, value, 'must be an absolute URL')
-  }
-  const url = new URL(value)
-  const refusal = refuseUrl(url, allowInsecureLoopback)
-  if (refusal) throw new TypeError(`${option} "${describeUrl(url)}" ${refusal}`)
-  return value
-}
-
-function checkCallers(options: JwtBearerOptions): Pick<JwtBearerRules, 'audience' | 'clients'> {
-  const { allowedAudience, allowedClients } = options
-  const clients =
-    allowedClients === undefined ? undefined : checkStrings('allowedClients', allowedClients)
-  if (allowedAudience === null) {
-    if (clients) return { audience: undefined, clients }
-    throw new TypeError('allowedAudience is null; then allowedClients is required.')
-  }
-  if (allowedAudience === undefined) {
-    throw new TypeError(
-      'allowedAudience is missing. Name the audience of this service; for an issuer whose tokens have none, give allowedClients and allowedAudience: null.',
-    )
-  }
-  return { audience: checkStrings('allowedAudience', allowedAudience), clients }
-}
-
-function checkStrings(option: string, value: unknown): readonly string[] {
-  if (!Array.isArray(value) || value.length === 0) {
-    throw wrong(option, value, 'must be a list of at least one string')
-  }
-  for (const one of value) {
-    if (typeof one !== 'string' || one === '') {
-      throw wrong(option, one, 'must hold strings that are not empty')
-    }
-  }
-  return Object.freeze([...(value as string[])])
-}
-
-function checkScopes(value: unknown): readonly string[] | undefined {
-  if (value === undefined) return undefined
-  const scopes = checkStrings('allowedScopes', value)
-  for (const scope of scopes) {
-    // scope-token, RFC 6749 §3.3: it also stands in quotes in our challenge.
-    if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) {
-      throw wrong('allowedScopes', scope, 'must hold scopes of RFC 6749 §3.3')
-    }
-  }
-  return scopes
+function required(issuers: readonly string[] | undefined, by: string): readonly string[] {
+  if (issuers === undefined) throw new TypeError(`issuer is missing; ${by} needs it.`)
+  return issuers
 }
 
 function checkAlgorithms(value: unknown): readonly JwsAlgorithm[] {
@@ -231,16 +196,4 @@ function checkAlgorithms(value: unknown): readonly JwsAlgorithm[] {
     }
   }
   return Object.freeze([...(value as JwsAlgorithm[])])
-}
-
-function inRange(option: string, value: unknown, min: number, max: number): number {
-  if (typeof value !== 'number' || !(value >= min && value <= max)) {
-    throw wrong(option, value, `must be a number from ${min} to ${max}`)
-  }
-  return value
-}
-
-function wrong(option: string, value: unknown, rule: string): TypeError {
-  const shown = typeof value === 'string' ? `"${printable(value)}"` : printable(String(value))
-  return new TypeError(`${option} ${rule}; got ${shown}.`)
 }

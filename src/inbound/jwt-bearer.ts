@@ -1,23 +1,20 @@
 import { InboundAuthError } from '../errors/inbound.js'
+import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
-import {
-  actorOf,
-  clientOf,
-  isOwnToken,
-  refuseOtherTokens,
-  scopesOf,
-} from './access-token-claims.js'
+import { clientOf, isOwnToken, refuseOtherTokens, scopesOf } from './access-token-claims.js'
 import type { Authenticator, AuthenticatorContext, Recognition } from './authenticator.js'
+import { applyCallerRules } from './caller-rules.js'
 import { applyClaimRules } from './claim-rules.js'
 import {
   checkJwtBearerOptions,
   type JwtBearerOptions,
   type JwtBearerRules,
 } from './jwt-bearer-options.js'
+import { provePossession } from './possession.js'
 
 /**
  * Accepts access tokens that are JWTs of one issuer ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068), and the
@@ -32,7 +29,7 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
     name: 'jwt' as const,
     issuers,
     recognise: (request): Recognition => {
-      const token = request.bearerToken
+      const token = request.bearerToken ?? (rules.dpop ? request.dpopToken : undefined)
       const jws = request.bearerJws()
       if (token === undefined || jws === undefined) return { kind: 'absent' }
       if (token.length > rules.maxTokenBytes) {
@@ -50,9 +47,19 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
       return {
         kind: 'mine',
         issuer,
-        authenticate: (context) => verifyToken(rules, jws, token, issuer, context),
+        authenticate: async (context) => {
+          const principal = await verifyToken(rules, jws, token, issuer, context)
+          // Outside of verifyToken: the answer is about this request, and never about the token alone.
+          await provePossession(jws.payload, token, request, rules.dpop, context)
+          return principal
+        },
       }
     },
+    advertise: () => ({
+      authorizationServer: rules.keys.issuer ?? issuers[0]!,
+      scopes: rules.scopes ?? [],
+      ...(rules.dpop ? { dpop: rules.dpop.required ? 'required' : 'accepted' } : {}),
+    }),
   } satisfies Authenticator)
 }
 
@@ -70,16 +77,16 @@ async function verifyToken(
     })
   }
   const claims = jws.payload
-  refuseOtherTokens(jws.header.typ, claims)
+  refuseOtherTokens(jws.header.typ, claims, rules.profile)
   const registered = readClaims(claims, {
     nowMs: clock(),
     clockToleranceMs: rules.clockToleranceMs,
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })
-  const clientId = clientOf(claims)
-  const scopes = scopesOf(claims)
+  const clientId = clientOf(claims, rules.profile)
+  const scopes = scopesOf(claims, rules.profile)
   const actor = actorOf(claims)
-  applyRules(rules, { audience: registered.audience, clientId, scopes })
+  applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
   applyClaimRules(rules.customClaims, claims)
   const { subject, audience, expiresAtMs } = registered
   return makePrincipal(
@@ -93,35 +100,12 @@ async function verifyToken(
       ...(actor ? { actor } : {}),
       claims,
       expiresAtMs,
-      ...(isOwnToken(claims, subject, clientId) ? {} : { user: { issuer, subject } }),
+      ...(isOwnToken(claims, subject, clientId, rules.profile)
+        ? {}
+        : { user: { issuer, subject } }),
     },
     new Secret(token),
   )
-}
-
-interface CallerFacts {
-  readonly audience: readonly string[]
-  readonly clientId: string | undefined
-  readonly scopes: readonly string[]
-}
-
-function applyRules(rules: JwtBearerRules, facts: CallerFacts): void {
-  if (rules.audience && !facts.audience.some((one) => rules.audience?.includes(one))) {
-    throw new InboundAuthError('ERR_AUDIENCE_MISMATCH', {
-      reason: 'aud holds none of allowedAudience',
-    })
-  }
-  if (rules.clients && (facts.clientId === undefined || !rules.clients.includes(facts.clientId))) {
-    throw new InboundAuthError('ERR_CLIENT_NOT_ALLOWED', {
-      reason: 'the client is none of allowedClients',
-    })
-  }
-  if (rules.scopes && !facts.scopes.some((one) => rules.scopes?.includes(one))) {
-    throw new InboundAuthError('ERR_INSUFFICIENT_SCOPE', {
-      reason: 'the token has none of allowedScopes',
-      requiredScopes: rules.scopes,
-    })
-  }
 }
 
 function foreign(code: 'ERR_TOKEN_TOO_LARGE' | 'ERR_UNKNOWN_ISSUER', reason: string): Recognition {

@@ -13,8 +13,15 @@ export const MAX_BEARER_BYTES = 131_072
  */
 export function inboundRequest(request: Request | RawRequest): InboundRequest {
   if (isRawRequest(request)) {
-    const { method, target, headers, body } = request
-    return withCredentials({ raw: true, method, target, headers, body })
+    const { method, target, headers, body, clientCertificateThumbprint } = request
+    return withCredentials({
+      raw: true,
+      method,
+      target,
+      headers,
+      body,
+      clientCertificateThumbprint,
+    })
   }
   if (typeof request?.url !== 'string' || typeof request.headers?.entries !== 'function') {
     throw new TypeError('request must be a Web Request, or { method, target, headers, body? }.')
@@ -45,19 +52,22 @@ interface Parts {
   readonly target: string
   readonly headers: RawHeaders
   readonly body?: RawBody | undefined
+  readonly clientCertificateThumbprint?: string | undefined
 }
 
 function withCredentials(parts: Parts): InboundRequest {
   const authorization = readAuthorization(parts.headers)
-  const bearerToken =
-    authorization?.scheme === 'bearer' ? readBearer(authorization.credentials) : undefined
+  const bearerToken = readToken(authorization, 'bearer')
+  const dpopToken = readToken(authorization, 'dpop')
+  const token = bearerToken ?? dpopToken
   let jws: ParsedJws | InboundAuthError | undefined
   return {
     ...parts,
     authorization,
     bearerToken,
+    dpopToken,
     bearerJws() {
-      if (bearerToken !== undefined) jws ??= tryParse(bearerToken)
+      if (token !== undefined) jws ??= tryParse(token)
       return jws
     },
   }
@@ -75,11 +85,16 @@ function readAuthorization(headers: RawHeaders): InboundRequest['authorization']
   return { scheme: value.slice(0, space).toLowerCase(), credentials: value.slice(start) }
 }
 
-function readBearer(credentials: string): string {
+function readToken(
+  authorization: InboundRequest['authorization'],
+  scheme: 'bearer' | 'dpop',
+): string | undefined {
+  if (authorization?.scheme !== scheme) return undefined
+  const { credentials } = authorization
   // A Web Request joins several Authorization headers with a comma, which no token can hold (b64token, RFC 6750 §2.1).
   if (credentials.includes(',')) throw ambiguous('the Authorization header holds several values')
   if (!/^[A-Za-z0-9._~+/-]+=*$/.test(credentials)) {
-    throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the bearer token is not one' })
+    throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the access token is not one' })
   }
   return credentials
 }

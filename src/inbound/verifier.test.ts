@@ -184,7 +184,7 @@ describe('InboundVerifier', () => {
     const none = (await scoped.authenticate(web())) as Response
     expect(none.status).toBe(401)
     expect(none.headers.get('www-authenticate')).toBe(
-      'Bearer realm="api", resource_metadata="https://agent.example/.well-known/oauth-protected-resource/mcp"',
+      'Bearer realm="api", scope="read", resource_metadata="https://agent.example/.well-known/oauth-protected-resource/mcp"',
     )
     const bad = (await scoped.authenticate(web(`Bearer ${token.slice(0, -6)}AAAAAA`))) as Response
     expect([bad.status, await bad.json()]).toEqual([401, { error: 'invalid_token' }])

@@ -4,8 +4,17 @@ import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Principal, TokenVerifier } from '../principal.js'
 import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
-import { challenge } from './challenge.js'
+import { type ChallengeScheme, challenge, type ErrorBody } from './challenge.js'
+import { checkScopes, wrong } from './option-checks.js'
 import { bearerRequest, inboundRequest } from './request.js'
+import {
+  advertise,
+  checkScopeMapping,
+  type ResourceFacts,
+  resourceMetadataUrl,
+  scopesOffered,
+  serveResourceMetadata,
+} from './resource-metadata.js'
 
 /** How an {@link InboundVerifier} tells who calls. */
 export interface InboundVerifierOptions {
@@ -13,10 +22,19 @@ export interface InboundVerifierOptions {
   readonly authenticators: readonly Authenticator[]
   /**
    * The https URL of this service as clients know it. With it, challenges point at
-   * `/.well-known/oauth-protected-resource`, which the application then serves
-   * ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)).
+   * `/.well-known/oauth-protected-resource`, where the application serves {@link InboundVerifier.metadataHandler}
+   * ([RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1)). DPoP proofs are checked against its origin.
    */
   readonly resource?: string | undefined
+  /** Scopes that guards ask for, to be published beside `allowedScopes`. */
+  readonly scopesSupported?: readonly string[] | undefined
+  /**
+   * Scopes by the name under which clients ask for them, where that is another one, such as
+   * `{ invoke: 'api://agent/invoke' }`. For metadata and challenges only; tokens are judged by the names on the left.
+   */
+  readonly advertisedScopeMapping?: Readonly<Record<string, string>> | undefined
+  /** How a refusal's body is written. Default: `json`. */
+  readonly errorBody?: ErrorBody | undefined
   /** Gets one event for every caller that is verified or refused. */
   readonly audit?: AuditSink | undefined
   /** Milliseconds since the epoch; for tests. */
@@ -28,15 +46,27 @@ type Mine = Extract<Recognition, { kind: 'mine' }> & { readonly name: Principal[
 /** Tells who calls: turns a request into a {@link Principal}, or refuses it. */
 export class InboundVerifier implements TokenVerifier {
   readonly #authenticators: readonly Authenticator[]
-  readonly #resourceMetadata: string | undefined
+  readonly #facts: ResourceFacts
+  readonly #errorBody: ErrorBody | undefined
   readonly #audit: Audit
   readonly #clock: Clock
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
-    const { authenticators, resource, audit, clock = systemClock } = options
-    this.#authenticators = checkAuthenticators(authenticators)
-    this.#resourceMetadata = resource === undefined ? undefined : resourceMetadataUrl(resource)
+    const { authenticators, resource, scopesSupported, errorBody } = options
+    const { audit, clock = systemClock } = options
+    this.#authenticators = checkAuthenticators(authenticators, resource)
+    if (resource !== undefined) resourceMetadataUrl(resource)
+    if (errorBody !== undefined && errorBody !== 'json' && errorBody !== 'json-rpc') {
+      throw wrong('errorBody', errorBody, 'must be json or json-rpc')
+    }
+    this.#errorBody = errorBody
+    this.#facts = {
+      resource,
+      authenticators: this.#authenticators,
+      scopes: scopesSupported === undefined ? [] : checkScopes('scopesSupported', scopesSupported),
+      advertised: checkScopeMapping(options.advertisedScopeMapping),
+    }
     this.#audit = new Audit(audit, clock)
     this.#clock = clock
   }
@@ -71,15 +101,42 @@ export class InboundVerifier implements TokenVerifier {
       return await this.verify(request)
     } catch (error) {
       if (!(error instanceof InboundAuthError)) throw error
-      return challenge(error, { resourceMetadata: this.#resourceMetadata })
+      return this.challenge(error, request)
     }
   }
+
+  /**
+   * The response for a refusal: of {@link verify}, or of a guard inside a tool.
+   *
+   * @param request Whose scheme the challenge answers to. Default: the first that is accepted.
+   */
+  challenge(error: InboundAuthError, request?: Request | RawRequest): Response {
+    const { resource, advertised } = this.#facts
+    const { requiredScopes } = error
+    return challenge(error, {
+      schemes: schemesOf(this.#authenticators),
+      used: request && schemeOf(request),
+      body: this.#errorBody,
+      ...(resource === undefined ? {} : { resourceMetadata: resourceMetadataUrl(resource) }),
+      scopes: advertise(requiredScopes ?? scopesOffered(this.#facts), advertised),
+    })
+  }
+
+  /**
+   * Serves what clients must know to get a token ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)), without
+   * authentication, at `/.well-known/oauth-protected-resource` and the path of `resource`; 404 for all else.
+   */
+  readonly metadataHandler = (request: Request): Response =>
+    serveResourceMetadata(request, this.#facts)
 
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
       mine = this.#recognise(read())
-      const principal = await mine.authenticate({ clock: this.#clock })
+      const principal = await mine.authenticate({
+        clock: this.#clock,
+        resource: this.#facts.resource,
+      })
       const { method, issuer, subject, clientId } = principal
       this.#audit.emit({
         type: 'caller_verified',
@@ -128,7 +185,7 @@ export class InboundVerifier implements TokenVerifier {
   }
 }
 
-function checkAuthenticators(authenticators: unknown): readonly Authenticator[] {
+function checkAuthenticators(authenticators: unknown, resource: unknown): readonly Authenticator[] {
   if (!Array.isArray(authenticators) || authenticators.length === 0) {
     throw new TypeError('authenticators must be a list of at least one, such as jwtBearer({ … }).')
   }
@@ -136,6 +193,11 @@ function checkAuthenticators(authenticators: unknown): readonly Authenticator[] 
   for (const [place, authenticator] of authenticators.entries()) {
     if (typeof authenticator?.recognise !== 'function') {
       throw new TypeError(`authenticators[${place}] is not an authenticator.`)
+    }
+    if (resource === undefined && (authenticator as Authenticator).advertise?.().dpop) {
+      throw new TypeError(
+        'resource is missing: DPoP proofs name the URL that was called, and authenticators take them.',
+      )
     }
     for (const issuer of (authenticator as Authenticator).issuers ?? []) {
       if (issuers.has(issuer)) {
@@ -146,17 +208,33 @@ function checkAuthenticators(authenticators: unknown): readonly Authenticator[] 
       issuers.add(issuer)
     }
   }
+  if (authenticators.filter((one: Authenticator) => one.name === 'introspection').length > 1) {
+    throw new TypeError(
+      'authenticators may hold one introspection: an opaque token does not say whose it is.',
+    )
+  }
   return Object.freeze([...authenticators])
 }
 
-/** RFC 9728 §3.1: the well-known part stands between host and path. */
-function resourceMetadataUrl(resource: string): string {
-  const url = URL.canParse(resource) ? new URL(resource) : undefined
-  if (!url || !['https:', 'http:'].includes(url.protocol) || url.hash !== '' || url.username) {
-    throw new TypeError(
-      `resource must be the URL of this service, without a fragment; got "${printable(resource)}".`,
-    )
+/** The schemes of the access tokens that are taken, the preferred one first. */
+function schemesOf(authenticators: readonly Authenticator[]): readonly ChallengeScheme[] {
+  const dpop = authenticators.flatMap((one) => {
+    const offer = one.advertise?.()
+    return offer ? [offer.dpop] : []
+  })
+  const bearer = dpop.length === 0 || dpop.some((one) => one !== 'required')
+  return [
+    ...(bearer ? (['Bearer'] as const) : []),
+    ...(dpop.some((one) => one !== undefined) ? (['DPoP'] as const) : []),
+  ]
+}
+
+/** The scheme that the request used. */
+function schemeOf(request: Request | RawRequest): ChallengeScheme | undefined {
+  try {
+    const scheme = inboundRequest(request).authorization?.scheme
+    return scheme === 'dpop' ? 'DPoP' : scheme === 'bearer' ? 'Bearer' : undefined
+  } catch {
+    return undefined // no scheme can be told, which is why it was refused
   }
-  const path = url.pathname === '/' ? '' : url.pathname
-  return `${url.origin}/.well-known/oauth-protected-resource${path}${url.search}`
 }

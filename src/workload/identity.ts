@@ -81,7 +81,11 @@ export class WorkloadIdentity {
         'actFor() takes a Principal as an InboundVerifier returned it; a copy or a literal is refused. For a user whom your own code authenticated there is unverifiedUser().',
       )
     }
-    return this.#act({ user: principal.user, userKnown: 'verified', actor: principal.actor })
+    return this.#act({
+      user: principal.user,
+      userKnown: principal.userKnown ?? 'verified',
+      actor: principal.actor,
+    })
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { RawRequest } from '../../inbound/authenticator.js'
+import { clientCertificateThumbprint } from './client-certificate.js'
 
 /**
- * The request as it stood on the wire: the target as it was sent, the header pairs in their order and spelling.
+ * The request as it stood on the wire: the target as it was sent, the header pairs in their order and spelling, and the
+ * thumbprint of the client certificate, where the server asked for one (`requestCert`).
  * The body is read only when somebody reads it.
  */
 export function rawRequest(message: IncomingMessage): RawRequest {
@@ -15,5 +17,6 @@ export function rawRequest(message: IncomingMessage): RawRequest {
     target: message.url ?? '/',
     headers,
     body: message,
+    clientCertificateThumbprint: clientCertificateThumbprint(message),
   }
 }

@@ -1,0 +1,160 @@
+import { base64url, sha256, utf8 } from '../bytes.js'
+import { type Clock, HOUR_MS, SECOND_MS } from '../clock.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import { type Fetch, safeFetch } from '../http.js'
+import { metadataUrls } from '../jwt/discovery.js'
+import { documentReader } from '../jwt/key-document.js'
+import { isJsonObject, type JsonObject, parseStrictJson } from '../jwt/strict-json.js'
+import { resolveSecret, type SecretInput } from '../secret.js'
+import { SingleFlight } from '../single-flight.js'
+
+/** The longest that one introspection may take, and the most that its answer may hold. */
+const TIMEOUT_MS = 5 * SECOND_MS
+const MAX_ANSWER_BYTES = 32_768
+/** The most answers that are kept, and the most requests that run at once; tokens beyond that are refused for now. */
+const MAX_KEPT = 1000
+const MAX_RUNNING = 100
+
+/** Where, and as whom, to ask. */
+export interface IntrospectionClientOptions {
+  readonly issuer: string
+  /** Default: what the issuer's metadata says. */
+  readonly endpoint: string | undefined
+  readonly clientId: string
+  readonly clientSecret: SecretInput
+  readonly cacheMs: number
+  readonly allowInsecureLoopback: boolean | undefined
+  readonly fetch: Fetch | undefined
+}
+
+interface Kept {
+  readonly claims: JsonObject
+  readonly sinceMs: number
+  readonly untilMs: number
+}
+
+/**
+ * Asks an authorization server what a token is ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Answers for active
+ * tokens are kept briefly, under a hash of the token; the same token is asked for once at a time.
+ */
+export class IntrospectionClient {
+  readonly #options: IntrospectionClientOptions
+  readonly #post: Fetch
+  readonly #flight = new SingleFlight<JsonObject>()
+  readonly #discovery = new SingleFlight<string>()
+  readonly #kept = new Map<string, Kept>()
+  #endpoint: { readonly url: string; readonly atMs: number } | undefined
+
+  constructor(options: IntrospectionClientOptions) {
+    this.#options = options
+    const { fetch, allowInsecureLoopback } = options
+    this.#post = safeFetch({
+      fetch,
+      allowInsecureLoopback,
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_ANSWER_BYTES,
+    })
+  }
+
+  /**
+   * What the server says of an active token.
+   *
+   * @throws {@link InboundAuthError} `ERR_TOKEN_INACTIVE`, `ERR_INTROSPECTION_UNAVAILABLE`.
+   */
+  async ask(token: string, clock: Clock): Promise<JsonObject> {
+    const id = base64url(await sha256(utf8(token)))
+    const kept = this.#kept.get(id)
+    if (kept && clock() >= kept.sinceMs && clock() < kept.untilMs) return kept.claims
+    if (this.#flight.size >= MAX_RUNNING) {
+      throw unavailable('too many introspections are under way')
+    }
+    return this.#flight.run(id, async () => {
+      const claims = await this.#request(token, clock)
+      this.#keep(id, claims, clock())
+      return claims
+    })
+  }
+
+  #keep(id: string, claims: JsonObject, nowMs: number): void {
+    this.#kept.delete(id) // a new entry goes to the end: the oldest is the first
+    if (this.#options.cacheMs === 0) return
+    const expiresAtMs = typeof claims.exp === 'number' ? claims.exp * SECOND_MS : Infinity
+    const untilMs = Math.min(nowMs + this.#options.cacheMs, expiresAtMs)
+    if (this.#kept.size >= MAX_KEPT) this.#kept.delete(this.#kept.keys().next().value!)
+    this.#kept.set(id, { claims, sinceMs: nowMs, untilMs })
+  }
+
+  async #request(token: string, clock: Clock): Promise<JsonObject> {
+    const endpoint = this.#options.endpoint ?? (await this.#discover(clock))
+    const { clientId, clientSecret } = this.#options
+    const secret = await resolveSecret(clientSecret, 'clientSecret')
+    let answer: Response
+    try {
+      answer = await this.#post(endpoint, {
+        method: 'POST',
+        headers: {
+          accept: 'application/json',
+          authorization: `Basic ${btoa(`${formEncode(clientId)}:${formEncode(secret.reveal())}`)}`,
+        },
+        body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
+      })
+    } catch (cause) {
+      throw unavailable('the introspection endpoint cannot be reached', cause)
+    }
+    if (answer.status === 401) throw unavailable('HTTP 401: check clientId and clientSecret')
+    if (answer.status !== 200) throw unavailable(`HTTP ${answer.status}`)
+    const json = parseStrictJson(new Uint8Array(await answer.arrayBuffer()))
+    if (!json.ok || !isJsonObject(json.value)) throw unavailable('the answer is no JSON object')
+    if (json.value.active === true) return json.value
+    if (json.value.active === false) {
+      throw new InboundAuthError('ERR_TOKEN_INACTIVE', { reason: 'the issuer says: not active' })
+    }
+    throw unavailable('active is neither true nor false')
+  }
+
+  async #discover(clock: Clock): Promise<string> {
+    const known = this.#endpoint
+    if (known && clock() >= known.atMs && clock() - known.atMs < HOUR_MS) return known.url
+    return this.#discovery.run('endpoint', async () => {
+      try {
+        const url = await findEndpoint(this.#options)
+        this.#endpoint = { url, atMs: clock() }
+        return url
+      } catch (error) {
+        if (known) return known.url // endpoints seldom move
+        throw error
+      }
+    })
+  }
+}
+
+async function findEndpoint(options: IntrospectionClientOptions): Promise<string> {
+  const { issuer, fetch, allowInsecureLoopback } = options
+  const read = documentReader({ fetch, allowInsecureLoopback, timeoutMs: TIMEOUT_MS })
+  for (const url of metadataUrls(issuer)) {
+    let document: Awaited<ReturnType<typeof read>>
+    try {
+      document = await read(url)
+    } catch (cause) {
+      throw unavailable("the issuer's metadata cannot be had", cause)
+    }
+    if (typeof document === 'number') continue
+    const { introspection_endpoint: endpoint } = document.fields
+    if (document.fields.issuer !== issuer) throw unavailable('the metadata names another issuer')
+    if (typeof endpoint === 'string' && URL.canParse(endpoint)) return endpoint
+    throw unavailable('the metadata names no introspection_endpoint; set introspectionEndpoint')
+  }
+  throw unavailable('the issuer publishes no metadata; set introspectionEndpoint')
+}
+
+/** [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1): form-encoded before they are joined. */
+function formEncode(text: string): string {
+  return new URLSearchParams({ '': text }).toString().slice(1)
+}
+
+function unavailable(reason: string, cause?: unknown): InboundAuthError {
+  return new InboundAuthError('ERR_INTROSPECTION_UNAVAILABLE', {
+    reason: `introspection: ${reason}`,
+    cause,
+  })
+}

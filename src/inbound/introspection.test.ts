@@ -1,0 +1,296 @@
+import type { IncomingMessage } from 'node:http'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type Answer,
+  codeOf,
+  fakeClock,
+  json,
+  makeKey,
+  OIDC_PATH,
+  signToken,
+  startIssuer,
+  status,
+  type TestIssuer,
+} from '../../test/support/issuer.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import { presentedToken } from '../principal.js'
+import { type IntrospectionOptions, introspection } from './introspection.js'
+import { jwtBearer } from './jwt-bearer.js'
+import { InboundVerifier } from './verifier.js'
+
+const clock = fakeClock()
+const key = makeKey()
+let server: TestIssuer
+let asked: { authorization: string | undefined; form: URLSearchParams }[] = []
+let claims: Record<string, unknown>
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const part of request) text += part
+  return text
+}
+const answering =
+  (answer: () => unknown): Answer =>
+  async (request, response) => {
+    const form = new URLSearchParams(await bodyOf(request))
+    asked.push({ authorization: request.headers.authorization, form })
+    json(answer())(request, response)
+  }
+
+beforeAll(async () => {
+  server = await startIssuer([key])
+})
+afterAll(() => server[Symbol.asyncDispose]())
+beforeEach(() => {
+  asked = []
+  claims = {
+    active: true,
+    iss: server.origin,
+    sub: 'u1',
+    client_id: 'web',
+    aud: 'agent',
+    scope: 'read mail',
+    token_type: 'Bearer',
+    exp: clock() / 1000 + 300,
+  }
+  const metadata = { issuer: server.origin, introspection_endpoint: `${server.origin}/introspect` }
+  server.routes.set(OIDC_PATH, json(metadata))
+  server.routes.set(
+    '/introspect',
+    answering(() => claims),
+  )
+})
+
+const optionsOf = (changes: Partial<IntrospectionOptions> = {}): IntrospectionOptions => ({
+  issuer: server.origin,
+  clientId: 'agent:1',
+  clientSecret: 'p w%:é',
+  allowedAudience: ['agent'],
+  allowInsecureLoopback: true,
+  ...changes,
+})
+const make = (changes: Partial<IntrospectionOptions> = {}) =>
+  new InboundVerifier({ authenticators: [introspection(optionsOf(changes))], clock })
+const refusal = (answer: object, changes: Partial<IntrospectionOptions> = {}) => {
+  claims = { ...claims, ...answer }
+  return codeOf(make(changes).verifyToken('opaque'))
+}
+
+describe('introspection', () => {
+  it('J57 makes a principal of what the issuer says', async () => {
+    const principal = await make().verifyToken('opaque')
+    expect(principal).toMatchObject({
+      method: 'introspection',
+      issuer: server.origin,
+      subject: 'u1',
+      clientId: 'web',
+      scopes: ['read', 'mail'],
+      audience: ['agent'],
+      user: { issuer: server.origin, subject: 'u1' },
+      expiresAtMs: clock() + 300_000,
+    })
+    expect(presentedToken(principal)?.reveal()).toBe('opaque')
+    expect([...asked[0]!.form]).toEqual([
+      ['token', 'opaque'],
+      ['token_type_hint', 'access_token'],
+    ])
+    const [id, secret] = atob(asked[0]!.authorization!.slice('Basic '.length)).split(':')
+    expect([id, secret]).toEqual(['agent%3A1', 'p+w%25%3A%C3%A9'])
+  })
+
+  it.each([false, undefined, 'true', 'false', 1, null, [true], {}])(
+    'J57 refuses when active is %j',
+    async (active) => {
+      const code = active === false ? 'ERR_TOKEN_INACTIVE' : 'ERR_INTROSPECTION_UNAVAILABLE'
+      expect(await refusal({ active })).toBe(code)
+    },
+  )
+
+  it.each<[string, object, string | undefined]>([
+    ['another iss', { iss: 'https://evil.example' }, 'ERR_UNKNOWN_ISSUER'],
+    ['iss as a list', { iss: ['x'] }, 'ERR_UNKNOWN_ISSUER'],
+    ['no iss', { iss: undefined }, undefined],
+    ['another aud', { aud: 'other' }, 'ERR_AUDIENCE_MISMATCH'],
+    ['no aud', { aud: undefined }, 'ERR_AUDIENCE_MISMATCH'],
+    ['a list of aud', { aud: ['other', 'agent'] }, undefined],
+    ['exp gone by', { exp: 1 }, 'ERR_TOKEN_EXPIRED'],
+    ['exp as a text', { exp: '9999999999' }, 'ERR_BAD_CLAIMS'],
+    ['no exp', { exp: undefined }, undefined],
+    ['nbf to come', { nbf: 9_999_999_999 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['a sub that is blank', { sub: ' ' }, 'ERR_BAD_CLAIMS'],
+    ['neither sub nor client', { sub: undefined, client_id: undefined }, 'ERR_BAD_CLAIMS'],
+    ['scopes as a list', { scope: ['read'] }, 'ERR_BAD_CLAIMS'],
+    ['a key it is bound to', { cnf: { jkt: 'x' } }, 'ERR_PROOF_REQUIRED'],
+    ['nine actors', { act: actors(9) }, 'ERR_BAD_CLAIMS'],
+  ])('J57 with %s: %s', async (_, answer, code) => {
+    expect(await refusal(answer)).toBe(code)
+  })
+
+  it.each<[object, string | undefined]>([
+    [{ token_type: 'bearer' }, undefined],
+    [{ token_type: 'refresh_token' }, 'ERR_TOKEN_TYPE'],
+    [{ token_type: undefined }, 'ERR_TOKEN_TYPE'],
+    [{ token_type: undefined, token_use: 'access_token' }, undefined],
+    [{ token_use: 'refresh_token' }, 'ERR_TOKEN_TYPE'],
+    [{ token_type: undefined, typ: 'Refresh' }, 'ERR_TOKEN_TYPE'],
+    [{ token_type: undefined, typ: 'Bearer' }, undefined],
+    [{ token_type: 7 }, 'ERR_TOKEN_TYPE'],
+  ])('J42 refuses what may be a refresh token: %j', async (answer, code) => {
+    expect(await refusal(answer)).toBe(code)
+  })
+
+  it('J42 takes untyped answers when told to', async () => {
+    expect(await refusal({ token_type: undefined }, { allowUntypedTokens: true })).toBeUndefined()
+  })
+
+  it('judges client, scopes and further claims', async () => {
+    expect(await refusal({}, { allowedClients: ['cli'] })).toBe('ERR_CLIENT_NOT_ALLOWED')
+    expect(await refusal({}, { allowedScopes: ['write'] })).toBe('ERR_INSUFFICIENT_SCOPE')
+    const customClaims = [{ name: 'org', operator: 'EQUALS', value: 'acme' }] as const
+    expect(await refusal({}, { customClaims })).toBe('ERR_CLAIM_RULE')
+    expect(await refusal({ org: 'acme' }, { customClaims })).toBeUndefined()
+    expect(
+      await refusal({ aud: undefined }, { allowedAudience: null, allowedClients: ['web'] }),
+    ).toBeUndefined()
+  })
+
+  it('knows the token of a client by its missing subject', async () => {
+    claims.sub = undefined
+    const principal = await make().verifyToken('opaque')
+    expect([principal.subject, principal.user]).toEqual(['web', undefined])
+  })
+
+  it('J57 asks again after cacheMs, after exp, and never serves a token for another', async () => {
+    const verifier = make()
+    const times = async (token: string) => {
+      const before = asked.length
+      await codeOf(verifier.verifyToken(token))
+      return asked.length - before
+    }
+    expect(await times('a')).toBe(1)
+    expect(await times('a')).toBe(0)
+    expect(await times('b')).toBe(1)
+    clock.advance(10_000)
+    expect(await times('a')).toBe(1)
+    claims = { ...claims, exp: clock() / 1000 + 3 }
+    expect(await times('c')).toBe(1)
+    clock.advance(3000)
+    claims = { active: false }
+    expect(await times('c')).toBe(1)
+    expect(await times('c')).toBe(1) // what is refused is not kept
+  })
+
+  it('J57 does not keep answers with cacheMs 0, nor ask for one token twice at a time', async () => {
+    const verifier = make({ cacheMs: 0 })
+    await verifier.verifyToken('a')
+    await Promise.all([verifier.verifyToken('a'), verifier.verifyToken('a')])
+    expect(asked.length).toBe(2)
+  })
+
+  it('J57 keeps a bounded number of answers', async () => {
+    const verifier = make({ cacheMs: 60_000 })
+    for (let at = 0; at <= 1000; at++) await verifier.verifyToken(`t${at}`)
+    expect(asked.length).toBe(1001)
+    await verifier.verifyToken('t1000')
+    expect(asked.length).toBe(1001)
+    await verifier.verifyToken('t0')
+    expect(asked.length).toBe(1002)
+  })
+
+  it.each<[string, Answer, RegExp]>([
+    ['fails', status(500), /HTTP 500/],
+    ['does not know us', status(401), /clientSecret/],
+    ['sends us elsewhere', status(302, { location: '/other' }), /reached/],
+    ['answers no JSON', json('<html>'), /JSON/],
+    ['says everything twice', json('{"active":true,"active":true}'), /JSON/],
+    ['answers a list', json([]), /JSON/],
+    ['answers without end', json({ active: true, x: 'x'.repeat(40_000) }), /reached/],
+  ])('J57 answers 503 when the issuer %s', async (_, answer, reason) => {
+    server.routes.set('/introspect', answer)
+    const error = await make()
+      .verifyToken('c4nary')
+      .catch((e: InboundAuthError) => e)
+    expect(error).toBeInstanceOf(InboundAuthError)
+    expect(error).toMatchObject({ code: 'ERR_INTROSPECTION_UNAVAILABLE', status: 503 })
+    expect((error as InboundAuthError).reason).toMatch(reason)
+    expect(JSON.stringify(error) + String((error as Error).stack)).not.toMatch(/c4nary|p w%/)
+    expect(server.count('/other')).toBe(0)
+  })
+
+  it('J57 finds the endpoint once, and trusts metadata of its own issuer only', async () => {
+    const verifier = make()
+    const before = server.count(OIDC_PATH)
+    await verifier.verifyToken('a')
+    await verifier.verifyToken('b')
+    expect(server.count(OIDC_PATH) - before).toBe(1)
+    for (const [metadata, reason] of [
+      [{ issuer: 'https://evil.example', introspection_endpoint: 'x' }, /another issuer/],
+      [{ issuer: server.origin }, /set introspectionEndpoint/],
+    ] as const) {
+      server.routes.set(OIDC_PATH, json(metadata))
+      const error = await make()
+        .verifyToken('a')
+        .catch((e: InboundAuthError) => e)
+      expect((error as InboundAuthError).reason).toMatch(reason)
+    }
+    const named = make({ introspectionEndpoint: `${server.origin}/introspect` })
+    expect(await codeOf(named.verifyToken('a'))).toBeUndefined()
+  })
+
+  it('J57 never sends a JWT, sound or broken, and stands beside jwtBearer of the same issuer', async () => {
+    const jwt = signToken(key, { iss: server.origin, sub: 'u2', aud: 'agent', exp: 9_999_999_999 })
+    const bearer = jwtBearer({
+      issuer: server.origin,
+      jwks: { keys: [key.jwk] },
+      allowedAudience: ['agent'],
+    })
+    const both = new InboundVerifier({
+      authenticators: [bearer, introspection(optionsOf())],
+      clock,
+    })
+    expect((await both.verifyToken(jwt)).subject).toBe('u2')
+    for (const token of [
+      `${jwt.slice(0, -2)}_`,
+      `${jwt}x`,
+      jwt.replace('.', '.x'),
+      signToken(key, { iss: 'https://other.example', sub: 'u', exp: 9_999_999_999 }),
+      `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`,
+      `${Buffer.from('{\n"alg":"none"}').toString('base64url')}.e30.`,
+    ]) {
+      expect(await codeOf(both.verifyToken(token))).toBeTypeOf('string')
+    }
+    expect(asked.length).toBe(0)
+    for (const token of ['opaque', 'ya29.a0.b', 'a.b.c', `${jwt}.x.y`]) {
+      expect((await both.verifyToken(token)).method).toBe('introspection')
+    }
+    expect(await codeOf(both.verifyToken('x'.repeat(16_385)))).toBe('ERR_TOKEN_TOO_LARGE')
+    expect(asked.length).toBe(4)
+  })
+
+  it('is one a verifier', () => {
+    const authenticators = [introspection(optionsOf()), introspection(optionsOf())]
+    expect(() => new InboundVerifier({ authenticators })).toThrow(/one introspection/)
+  })
+
+  it.each<[object, RegExp]>([
+    [{ issuer: 'idp' }, /issuer/],
+    [{ issuer: 'https://idp.example?x' }, /issuer .*query/],
+    [{ introspectionEndpoint: 'http://idp.example/i' }, /introspectionEndpoint .*https/],
+    [{ clientId: '' }, /clientId/],
+    [{ clientSecret: '' }, /clientSecret/],
+    [{ allowedAudience: undefined }, /allowedAudience/],
+    [{ allowedAudience: null }, /allowedClients/],
+    [{ cacheMs: 60_001 }, /cacheMs/],
+    [{ cacheMs: Number.NaN }, /cacheMs/],
+    [{ allowUntypedTokens: 'yes' }, /allowUntypedTokens/],
+    [{ dpop: true }, /dpop/],
+    [{ scopes: [] }, /no option "scopes"/],
+  ])('refuses the options %j', (changes, message) => {
+    expect(() => introspection(optionsOf(changes))).toThrow(TypeError)
+    expect(() => introspection(optionsOf(changes))).toThrow(message)
+  })
+})
+
+function actors(depth: number): object {
+  return { sub: `a${depth}`, ...(depth > 1 ? { act: actors(depth - 1) } : {}) }
+}

@@ -1,0 +1,197 @@
+import { MINUTE_MS, SECOND_MS } from '../clock.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import type { Fetch } from '../http.js'
+import { actorOf } from '../jwt/actor.js'
+import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
+import type { JsonObject } from '../jwt/strict-json.js'
+import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { makePrincipal, type Principal } from '../principal.js'
+import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
+import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
+import type { Authenticator, Recognition } from './authenticator.js'
+import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules.js'
+import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
+import { type DpopOptions, DpopVerifier } from './dpop.js'
+import { IntrospectionClient } from './introspection-client.js'
+import {
+  checkBoolean,
+  checkIssuerUrl,
+  checkNames,
+  checkStrings,
+  checkTransport,
+  checkUrl,
+  inRange,
+} from './option-checks.js'
+import { provePossession } from './possession.js'
+
+/** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
+export interface IntrospectionOptions {
+  /** Whose tokens these are; an `iss` in the answer must be this one. */
+  readonly issuer: string
+  /** Default: what the issuer's metadata says. */
+  readonly introspectionEndpoint?: string | undefined
+  /** As whom to ask, by HTTP Basic. */
+  readonly clientId: string
+  readonly clientSecret: SecretInput
+  /** `aud` must hold one of these. `null`: not looked at; then `allowedClients` is required. */
+  readonly allowedAudience: readonly string[] | null
+  readonly allowedClients?: readonly string[] | undefined
+  /** The token must have one of these scopes. */
+  readonly allowedScopes?: readonly string[] | undefined
+  /** Rules about members of the answer; every rule must hold. */
+  readonly customClaims?: readonly ClaimRule[] | undefined
+  /** How long an answer serves again. Milliseconds, 0 to 60 000; default 10 000. A token revoked meanwhile is still accepted. */
+  readonly cacheMs?: number | undefined
+  /** Accepts an answer that does not say what kind of token it is: for servers that never tell a refresh token active here. */
+  readonly allowUntypedTokens?: boolean | undefined
+  /** Accepts tokens bound to a DPoP key, with a proof. */
+  readonly dpop?: DpopOptions | undefined
+  /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
+  readonly allowInsecureLoopback?: boolean | undefined
+  /** Default: the platform's. */
+  readonly fetch?: Fetch | undefined
+}
+
+const known: Record<keyof IntrospectionOptions, true> = {
+  issuer: true,
+  introspectionEndpoint: true,
+  clientId: true,
+  clientSecret: true,
+  allowedAudience: true,
+  allowedClients: true,
+  allowedScopes: true,
+  customClaims: true,
+  cacheMs: true,
+  allowUntypedTokens: true,
+  dpop: true,
+  allowInsecureLoopback: true,
+  fetch: true,
+}
+
+const DEFAULT_CACHE_MS = 10 * SECOND_MS
+const MAX_CACHE_MS = MINUTE_MS
+/** Stands for an `exp` that is not told: the end of the year 9999, in seconds. */
+const NO_EXPIRY = 253_402_300_799
+
+interface Rules extends CallerRules {
+  readonly issuer: string
+  readonly customClaims: readonly ClaimRule[]
+  readonly allowUntypedTokens: boolean
+}
+
+/**
+ * Accepts opaque access tokens by asking their issuer ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). It stands
+ * beside `jwtBearer`, for the same issuer or another: whatever looks like a JWT is never sent. One a verifier, since an
+ * opaque token does not say whose it is.
+ *
+ * @throws `TypeError` naming the option that is wrong.
+ */
+export function introspection(options: IntrospectionOptions): Authenticator {
+  checkNames('introspection', options, Object.keys(known))
+  checkTransport(options)
+  checkBoolean('allowUntypedTokens', options.allowUntypedTokens)
+  const { fetch, allowInsecureLoopback, introspectionEndpoint, customClaims } = options
+  const loopback = allowInsecureLoopback ?? false
+  const [clientId] = checkStrings('clientId', [options.clientId])
+  checkSecretInput(options.clientSecret, 'clientSecret')
+  const rules: Rules = {
+    issuer: checkIssuerUrl('issuer', options.issuer, loopback),
+    ...checkCallers(options),
+    customClaims: customClaims === undefined ? [] : checkClaimRules(customClaims, 'customClaims'),
+    allowUntypedTokens: options.allowUntypedTokens ?? false,
+  }
+  const client = new IntrospectionClient({
+    issuer: rules.issuer,
+    endpoint:
+      introspectionEndpoint === undefined
+        ? undefined
+        : checkUrl('introspectionEndpoint', introspectionEndpoint, loopback),
+    clientId: clientId!,
+    clientSecret: hideSecret(options.clientSecret),
+    cacheMs: inRange('cacheMs', options.cacheMs ?? DEFAULT_CACHE_MS, 0, MAX_CACHE_MS),
+    allowInsecureLoopback,
+    fetch,
+  })
+  const dpop =
+    options.dpop === undefined
+      ? undefined
+      : new DpopVerifier(options.dpop, DEFAULT_CLOCK_TOLERANCE_MS)
+  return Object.freeze({
+    name: 'introspection' as const,
+    recognise: (request): Recognition => {
+      const token = request.bearerToken ?? (dpop ? request.dpopToken : undefined)
+      if (token === undefined || looksLikeJws(token)) return { kind: 'absent' }
+      if (token.length > MAX_TOKEN_BYTES) {
+        const reason = `the token is longer than ${MAX_TOKEN_BYTES} bytes`
+        return { kind: 'foreign', error: new InboundAuthError('ERR_TOKEN_TOO_LARGE', { reason }) }
+      }
+      return {
+        kind: 'mine',
+        issuer: rules.issuer,
+        authenticate: async (context) => {
+          const claims = await client.ask(token, context.clock)
+          const principal = judge(rules, claims, token, context.clock())
+          await provePossession(claims, token, request, dpop, context)
+          return principal
+        },
+      }
+    },
+    advertise: () => ({
+      authorizationServer: rules.issuer,
+      scopes: rules.scopes ?? [],
+      ...(dpop ? { dpop: dpop.required ? 'required' : 'accepted' } : {}),
+    }),
+  } satisfies Authenticator)
+}
+
+/** Three segments, of which the first begins as the base64url of a JSON object does: not for us, sound or not. */
+function looksLikeJws(token: string): boolean {
+  return /^e[w-z0-9_-][^.]*\.[^.]*\.[^.]*$/.test(token)
+}
+
+function judge(rules: Rules, claims: JsonObject, token: string, nowMs: number): Principal {
+  refuseOtherKinds(claims, rules.allowUntypedTokens)
+  const { issuer } = rules
+  if (claims.iss !== undefined && claims.iss !== issuer) {
+    throw new InboundAuthError('ERR_UNKNOWN_ISSUER', { reason: 'iss is another issuer' })
+  }
+  const clientId = clientOf(claims, { clientClaims: ['client_id'] })
+  // RFC 7662 §2.2 requires active alone. A token without a subject is the client's own.
+  const subject = claims.sub === undefined ? clientId : identifier(claims.sub, 'sub')
+  const { audience, expiresAtMs } = readClaims(
+    { exp: NO_EXPIRY, ...claims, sub: subject ?? null },
+    { nowMs },
+  )
+  const scopes = scopesOf(claims, { scopeClaims: ['scope'] })
+  const actor = actorOf(claims)
+  applyCallerRules(rules, { audience, clientId, scopes })
+  applyClaimRules(rules.customClaims, claims)
+  return makePrincipal(
+    {
+      method: 'introspection',
+      issuer,
+      subject: subject!,
+      ...(clientId === undefined ? {} : { clientId }),
+      scopes,
+      audience,
+      ...(actor ? { actor } : {}),
+      claims,
+      ...(claims.exp === undefined ? {} : { expiresAtMs }),
+      ...(isOwnToken(claims, subject!, clientId) ? {} : { user: { issuer, subject: subject! } }),
+    },
+    new Secret(token),
+  )
+}
+
+/** A server tells refresh tokens active, too: the answer must say in some words that this is an access token. */
+function refuseOtherKinds(claims: JsonObject, allowUntyped: boolean): void {
+  refuseOtherUses(claims)
+  const type = claims.token_type
+  const named =
+    (typeof type === 'string' && ['bearer', 'dpop'].includes(type.toLowerCase())) ||
+    (type === undefined && (claims.token_use !== undefined || claims.typ !== undefined))
+  if (named || (type === undefined && allowUntyped)) return
+  throw new InboundAuthError('ERR_TOKEN_TYPE', {
+    reason: 'the answer does not say that this is an access token (token_type)',
+  })
+}

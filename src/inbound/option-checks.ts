@@ -1,0 +1,96 @@
+/** Checks that authenticators share; each throws a `TypeError` that names the option and shows its value. */
+import { isWellFormed } from '../bytes.js'
+import { printable } from '../errors/base.js'
+import { describeUrl, refuseUrl } from '../http.js'
+
+/** @throws `TypeError` when `options` is no object, or has a name that is none of `known`. */
+export function checkNames(of: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${of} takes an object of options.`)
+  }
+  for (const name of Object.keys(options)) {
+    // A misspelled rule would be a rule that is never applied.
+    if (!known.includes(name)) {
+      throw new TypeError(`${of} has no option "${printable(name)}". Known: ${known.join(', ')}.`)
+    }
+  }
+}
+
+/** A frozen copy of a list of at least one string, none of them empty. */
+export function checkStrings(option: string, value: unknown): readonly string[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    throw wrong(option, value, 'must be a list of at least one string')
+  }
+  for (const one of value) {
+    if (typeof one !== 'string' || one === '') {
+      throw wrong(option, one, 'must hold strings that are not empty')
+    }
+  }
+  return Object.freeze([...(value as string[])])
+}
+
+export function checkScopes(option: string, value: unknown): readonly string[] {
+  const scopes = checkStrings(option, value)
+  for (const scope of scopes) {
+    // scope-token, RFC 6749 §3.3: it also stands in quotes in our challenge.
+    if (!/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope)) {
+      throw wrong(option, scope, 'must hold scopes of RFC 6749 §3.3')
+    }
+  }
+  return scopes
+}
+
+export function checkUrl(option: string, value: unknown, allowInsecureLoopback: boolean): string {
+  if (typeof value !== 'string' || !URL.canParse(value)) {
+    throw wrong(option, value, 'must be an absolute URL')
+  }
+  const url = new URL(value)
+  const refusal = refuseUrl(url, allowInsecureLoopback)
+  if (refusal) throw new TypeError(`${option} "${describeUrl(url)}" ${refusal}`)
+  return value
+}
+
+/** An issuer whose metadata can be looked up: a URL without query and fragment. */
+export function checkIssuerUrl(option: string, value: unknown, allowInsecureLoopback: boolean) {
+  const issuer = checkUrl(option, value, allowInsecureLoopback)
+  const { search, hash } = new URL(issuer)
+  if (search || hash) {
+    throw wrong(option, issuer, 'must have no query and no fragment (RFC 8414 §2)')
+  }
+  return issuer
+}
+
+export function checkIssuer(option: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value
+  throw wrong(option, value, 'must be the exact iss of the tokens')
+}
+
+/** The two options of whatever talks to an issuer. */
+export function checkTransport(options: {
+  readonly allowInsecureLoopback?: boolean | undefined
+  readonly fetch?: unknown
+}): void {
+  const { allowInsecureLoopback, fetch } = options
+  checkBoolean('allowInsecureLoopback', allowInsecureLoopback)
+  if (fetch !== undefined && typeof fetch !== 'function') {
+    throw wrong('fetch', fetch, 'must be a function with the type of fetch')
+  }
+}
+
+export function checkBoolean(option: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') {
+    throw wrong(option, value, 'must be true or false')
+  }
+}
+
+export function inRange(option: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    throw wrong(option, value, `must be a number from ${min} to ${max}`)
+  }
+  return value
+}
+
+export function wrong(option: string, value: unknown, rule: string): TypeError {
+  const shown = typeof value === 'string' ? `"${printable(value)}"` : printable(String(value))
+  return new TypeError(`${option} ${rule}; got ${shown}.`)
+}
