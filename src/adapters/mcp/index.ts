@@ -7,6 +7,7 @@ export {
 } from '../node/connect-middleware.js'
 export { type AuthInfo, authInfoOf, callerOf } from './auth-info.js'
 export { authenticate, type McpRequest } from './authenticate.js'
+export { calledTools } from './called-tools.js'
 export {
   consentElicitation,
   type UrlElicitation,
