@@ -107,3 +107,14 @@ it('takes the host from HTTP/2, and a body that announces no length', async () =
   session.close()
   await app.close()
 })
+
+it('S14 refuses to judge a body that was too long to keep', async () => {
+  const { app, signed, post } = await signedApp({ bodyLimit: 10 })
+  const roomy = { parseAs: 'buffer', bodyLimit: 100 } as const
+  app.addContentTypeParser('application/x-long', roomy, (_request, body, done) => done(null, body))
+  const long = { 'content-type': 'application/x-long' }
+  expect((await post('x'.repeat(10), long)).statusCode).toBe(200)
+  expect((await post('x'.repeat(11), long)).json().code).toBe('ERR_CONFIGURATION')
+  expect(signed.seen).toHaveLength(1)
+  await app.close()
+})
