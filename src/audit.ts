@@ -33,6 +33,8 @@ interface Consent extends Outbound {
 export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'caller_verified' } & Inbound)
   | ({ readonly type: 'caller_refused'; readonly code: string; readonly reason: string } & Inbound)
+  /** The caller named a user in a header beside its token: the token alone says who the user is. */
+  | ({ readonly type: 'asserted_user_ignored' } & Inbound)
   | ({ readonly type: 'acting_started' } & AuditActing)
   | ({ readonly type: 'workload_token_issued'; readonly audience: string } & AuditActing)
   | ({ readonly type: 'token_issued' } & Outbound)
@@ -41,6 +43,7 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
   | ({ readonly type: 'api_key_served' } & Outbound)
+  | ({ readonly type: 'aws_credentials_served'; readonly roleArn?: string } & Outbound)
   | ({ readonly type: 'consent_started' } & Consent)
   | ({ readonly type: 'consent_completed' } & Consent)
   | ({ readonly type: 'consent_refused'; readonly reason: string } & Consent)
@@ -64,6 +67,11 @@ export class Audit {
   constructor(sink: AuditSink | undefined, clock: Clock) {
     this.#sink = sink
     this.#clock = clock
+  }
+
+  /** Whether there is a sink, for callers that would make an event for nothing. */
+  get isHeard(): boolean {
+    return this.#sink !== undefined
   }
 
   emit(facts: AuditFacts): void {

@@ -23,9 +23,12 @@ export interface Actor {
 /** An AWS IAM caller. */
 export interface IamIdentity {
   readonly accountId: string
+  /** As AWS names the caller, with the session of an assumed role. */
   readonly arn: string
+  /** Whom permissions are given to: of an assumed role its role, which has no path where STS was asked. */
   readonly principalArn: string
-  readonly userId: string
+  /** The unique id, which a user or role made anew under an old name does not share. AWS-signed JWTs have none. */
+  readonly userId?: string
 }
 
 /** Who called, by which proof. One shape for every inbound method. */
@@ -43,19 +46,51 @@ export interface Principal {
   readonly iam?: IamIdentity
   /** The user behind the call; absent when the caller is a client of its own. */
   readonly user?: UserRef
-  /** Who says so, where it was not the user's own issuer: `asserted` when nobody verified it. Absent with `user`: verified. */
+  /** How the user is known, where another agent says for whom it acts: `asserted` when nobody verified it. */
   readonly userKnown?: 'verified' | 'asserted'
 }
 
 const brand = Symbol.for('deputize.principal')
 const tokenOf = Symbol.for('deputize.principal.token')
 
-class VerifiedPrincipal {
+/** What a {@link Principal} is made of; whatever may be absent may be undefined here. */
+export type PrincipalFacts = {
+  readonly [K in keyof Principal]:
+    | Principal[K]
+    | (Record<string, never> extends Pick<Principal, K> ? undefined : never)
+}
+
+class VerifiedPrincipal implements Principal {
+  readonly method: Principal['method']
+  readonly issuer: string
+  readonly subject: string
+  declare readonly clientId?: string
+  readonly scopes: readonly string[]
+  readonly audience: readonly string[]
+  declare readonly actor?: Actor
+  readonly claims: Principal['claims']
+  declare readonly expiresAtMs?: number
+  declare readonly iam?: IamIdentity
+  declare readonly user?: UserRef
+  declare readonly userKnown?: 'verified' | 'asserted'
   readonly #token: Secret | undefined
 
-  constructor(facts: Principal, token: Secret | undefined) {
+  // Field by field: spreading the facts costs as much as reading the claims.
+  constructor(facts: PrincipalFacts, token: Secret | undefined) {
+    const { clientId, actor, expiresAtMs, iam, user, userKnown } = facts
     this.#token = token
-    Object.assign(this, facts)
+    this.method = facts.method
+    this.issuer = facts.issuer
+    this.subject = facts.subject
+    if (clientId !== undefined) this.clientId = clientId
+    this.scopes = frozenList(facts.scopes)
+    this.audience = frozenList(facts.audience)
+    if (actor) this.actor = freezeActor(actor)
+    this.claims = facts.claims
+    if (expiresAtMs !== undefined) this.expiresAtMs = expiresAtMs
+    if (iam) this.iam = Object.freeze({ ...iam })
+    if (user) this.user = Object.freeze({ issuer: user.issuer, subject: user.subject })
+    if (userKnown) this.userKnown = userKnown
     Object.freeze(this)
   }
 
@@ -70,19 +105,12 @@ class VerifiedPrincipal {
 }
 
 /** Makes a {@link Principal}. Only code that has verified a credential calls this. */
-export function makePrincipal(facts: Principal, token?: Secret): Principal {
-  const { scopes, audience, user, actor, iam, ...rest } = facts
-  return new VerifiedPrincipal(
-    {
-      ...rest,
-      scopes: Object.freeze([...scopes]),
-      audience: Object.freeze([...audience]),
-      ...(user ? { user: Object.freeze({ issuer: user.issuer, subject: user.subject }) } : {}),
-      ...(actor ? { actor: freezeActor(actor) } : {}),
-      ...(iam ? { iam: Object.freeze({ ...iam }) } : {}),
-    },
-    token,
-  ) as unknown as Principal
+export function makePrincipal(facts: PrincipalFacts, token?: Secret): Principal {
+  return new VerifiedPrincipal(facts, token)
+}
+
+function frozenList(list: readonly string[]): readonly string[] {
+  return Object.isFrozen(list) ? list : Object.freeze([...list])
 }
 
 function freezeActor(actor: Actor): Actor {

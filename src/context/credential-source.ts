@@ -1,4 +1,5 @@
 import type { AccessToken } from '../access-token.js'
+import type { AwsCredentials } from '../aws/aws-credentials.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
 import type { Flow, Provider } from '../providers/provider.js'
 import type { Secret } from '../secret.js'
@@ -36,10 +37,21 @@ export interface TokenRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Which AWS credentials. */
+export interface AwsCredentialsRequest {
+  /** A name of the option `providers`, made by `awsIam()`. */
+  readonly provider: string
+  /**
+   * What the session of the assumed role may do at most: a policy document, or its JSON text. Instead of the provider's.
+   */
+  readonly policy?: string | Readonly<Record<string, unknown>> | undefined
+}
+
 /** Where credentials come from. Implemented by `OutboundCredentialProvider`. */
 export interface CredentialSource {
   getToken(acting: Acting, request: TokenRequest): Promise<AccessToken>
   getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret>
+  getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials>
   /** The provider of that name. @throws {@link ConfigurationError} There is none. */
   provider(name: string): Provider
 }

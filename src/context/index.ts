@@ -1,5 +1,6 @@
 export type { CallerOptions } from './caller.js'
 export type {
+  AwsCredentialsRequest,
   CredentialSource,
   OnAuthorizationRequired,
   TokenRequest,

@@ -39,6 +39,11 @@ const pinned: Record<
     false,
     () => new AuthorizationRequiredError(challenge),
   ],
+  AwsCredentialsError: [
+    'ERR_AWS_CREDENTIALS',
+    false,
+    () => new errors.AwsCredentialsError({ what: 'w', reason: 'r' }),
+  ],
   ConfigurationError: ['ERR_CONFIGURATION', false, () => new errors.ConfigurationError('x')],
   ConsentDeniedError: ['ERR_CONSENT_DENIED', false, () => new errors.ConsentDeniedError(consent)],
   ConsentExpiredError: [

@@ -22,10 +22,20 @@ export type InboundAuthErrorCode =
   | 'ERR_BAD_PROOF'
   | 'ERR_NONCE_REQUIRED'
   | 'ERR_REPLAYED'
-  | 'ERR_REPLAY_GUARD_UNAVAILABLE'
+  | 'ERR_GUARD_UNAVAILABLE'
   | 'ERR_INSUFFICIENT_SCOPE'
   | 'ERR_KEYS_UNAVAILABLE'
+  | 'ERR_STS_UNAVAILABLE'
   | 'ERR_INTROSPECTION_UNAVAILABLE'
+  | 'ERR_MALFORMED_SIGNATURE'
+  | 'ERR_UNSUPPORTED_ALGORITHM'
+  | 'ERR_SCOPE_MISMATCH'
+  | 'ERR_HOST_MISMATCH'
+  | 'ERR_UNSIGNED_HEADER'
+  | 'ERR_SIGNATURE_EXPIRED'
+  | 'ERR_BODY_MISMATCH'
+  | 'ERR_RAW_REQUEST_REQUIRED'
+  | 'ERR_USER_NOT_ALLOWED'
 
 /**
  * What the caller may know: the codes of RFC 6750 §3.1 and RFC 9449 §7.1 and §9, or that it sent no credential, or that
@@ -45,7 +55,7 @@ const messages: Record<RefusalClass, string> = {
   invalid_token:
     'The credential is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   insufficient_scope:
-    'The access token lacks a scope that this resource requires. Ask for a token with error.requiredScopes.',
+    'The caller lacks a scope or permission that this resource requires. Scopes are named in error.requiredScopes.',
   invalid_dpop_proof:
     'The DPoP proof beside the access token is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   use_dpop_nonce:
@@ -59,14 +69,16 @@ function classOf(code: InboundAuthErrorCode): RefusalClass {
     case 'ERR_NO_CREDENTIALS':
       return 'no_credentials'
     case 'ERR_INSUFFICIENT_SCOPE':
+    case 'ERR_USER_NOT_ALLOWED':
       return 'insufficient_scope'
     case 'ERR_BAD_PROOF':
       return 'invalid_dpop_proof'
     case 'ERR_NONCE_REQUIRED':
       return 'use_dpop_nonce'
     case 'ERR_KEYS_UNAVAILABLE':
+    case 'ERR_STS_UNAVAILABLE':
     case 'ERR_INTROSPECTION_UNAVAILABLE':
-    case 'ERR_REPLAY_GUARD_UNAVAILABLE':
+    case 'ERR_GUARD_UNAVAILABLE':
       return 'temporarily_unavailable'
     default:
       return 'invalid_token'

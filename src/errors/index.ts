@@ -1,3 +1,4 @@
+export { AwsCredentialsError } from './aws.js'
 export { DeputizeError, isDeputizeError, type SystemCause } from './base.js'
 export {
   type AuthorizationRequired,

@@ -8,6 +8,7 @@ import type { Provider } from '../providers/provider.js'
 import { guardOrigin } from './origin-guard.js'
 import { type Hop, MAX_REDIRECTS, nextHop } from './redirects.js'
 import { readAhead } from './request-body.js'
+import { signedCall } from './signed-call.js'
 import { stepUp } from './step-up.js'
 
 /** Whose credential the requests carry. */
@@ -20,9 +21,10 @@ export interface AuthenticatedFetchOptions
 
 /**
  * A `fetch` whose requests carry the credential of a provider, to that provider's `origins` only. Redirects are followed
- * by hand: away from the first origin neither credential nor body goes along. A 401 is answered once with a newer token,
- * where the body can be sent again: any but a stream, an async iterable, and a `Request` with more than 1 MiB. A 403 that
- * names scopes which the user has not granted asks for them.
+ * by hand: away from the first origin neither credential nor body goes along, and a request that is signed for AWS is not
+ * redirected at all. A 401 is answered once with a newer token, where the body can be sent again: any but a stream, an
+ * async iterable, and a `Request` with more than 1 MiB. A 403 that names scopes which the user has not granted asks for
+ * them.
  *
  * The returned function rejects with {@link OriginNotAllowedError} before any credential is fetched, with what
  * `getToken()` rejects with, and otherwise like `fetch`.
@@ -44,6 +46,14 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
     const scope = callerScope(options, what, [input, init])
     const provider = scope.credentials.provider(name)
     guardOrigin(name, provider, asked.url)
+    if (provider.kind === 'aws-iam') {
+      const credentials = await scope.credentials.getAwsCredentials(scope.acting, {
+        provider: name,
+      })
+      return signedCall(await withBody(asked), options.fetch ?? fetch, (unsigned) =>
+        provider.sign(unsigned, credentials),
+      )
+    }
     const credential = credentialHeader(provider)
     if (asked.headers.has(credential)) {
       throw new TypeError(

@@ -72,13 +72,15 @@ export type Recognition =
   | { readonly kind: 'absent' }
   /** A credential of this kind that is not for this authenticator, and why. */
   | { readonly kind: 'foreign'; readonly error: InboundAuthError }
+  /** A credential of this kind that nobody may accept; the request is refused, whatever else it carries. */
+  | { readonly kind: 'refused'; readonly error: InboundAuthError }
   /** A credential for this authenticator; `authenticate` judges it. */
   | {
       readonly kind: 'mine'
       /** The configured issuer that it names. */
       readonly issuer?: string
       /** @throws `InboundAuthError` */
-      readonly authenticate: (context: AuthenticatorContext) => Promise<Principal>
+      readonly authenticate: (context: AuthenticatorContext) => Principal | Promise<Principal>
     }
 
 /** One way to tell who calls. A plain object; several of one kind may stand side by side. */
@@ -87,7 +89,14 @@ export interface Authenticator {
   readonly name: Principal['method']
   /** The issuers it stands for. No two authenticators of a verifier share one. */
   readonly issuers?: readonly string[]
+  /** The header, in lower case, in which its callers may name a user. Beside a token it is ignored, and audited. */
+  readonly userIdHeader?: string
   recognise(request: InboundRequest): Recognition
   /** Left out by whatever takes no access tokens. */
   readonly advertise?: () => Advertisement
+  /**
+   * The caller behind a bearer token that this authenticator has verified before and that still stands, at once;
+   * `undefined` when it has to be verified. It speaks for requests that carry nothing but this bearer token.
+   */
+  recall?(bearerToken: string, context: AuthenticatorContext): Principal | undefined
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   codeOf,
@@ -165,6 +166,8 @@ describe('dpop', () => {
     expect(await outcome({ htu }, {}, { target: '/aä' })).toBeUndefined()
     expect(await outcome({ htu }, {}, { target: 'http://other.example/a%C3%A4' })).toBeUndefined()
     expect(await outcome({ htu }, {}, { target: '*' })).toBe('ERR_BAD_PROOF')
+    const cased = 'https://agent.example/Mcp'
+    expect(await outcome({ htu: cased }, {}, { target: '/Mcp' })).toBeUndefined()
   })
 
   it('J67 wants one proof, and one only', async () => {
@@ -181,6 +184,25 @@ describe('dpop', () => {
     const flipped = `${proof().slice(0, -4)}AAAA`
     expect(await codeOf(verifier.verify(request(token, flipped)))).toBe('ERR_BAD_PROOF')
     expect(await codeOf(verifier.verify(request(token, 'x'.repeat(8193))))).toBe('ERR_BAD_PROOF')
+  })
+
+  it('J67 answers whatever a proof holds with a typed refusal', async () => {
+    const strict = verifierOf({ nonceSecret: 'n'.repeat(32) })
+    const anything = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom('\ud800', 'https://\ud800', 1e308, -0),
+    )
+    const members = fc.constantFrom('jti', 'htm', 'htu', 'iat', 'ath', 'nonce', 'jwk', 'typ', 'kid')
+    await fc.assert(
+      fc.asyncProperty(members, anything, async (member, value) => {
+        const isHeader = ['jwk', 'typ', 'kid'].includes(member)
+        const change = { [member]: value }
+        const proof = isHeader ? proofFor(token, {}, change) : proofFor(token, change)
+        const error = await strict.verify(request(token, proof)).catch((e: unknown) => e)
+        expect(error).toBeInstanceOf(InboundAuthError)
+      }),
+      { numRuns: 300 },
+    )
   })
 
   it('J67 takes the request of a Web server', async () => {
@@ -233,10 +255,10 @@ describe('dpop', () => {
     for (const one of requests) expect(await codeOf(verifier.verify(one))).toBeUndefined()
   })
 
-  it('J66 refuses everybody when the replay guard is full, and answers 503 when it fails', async () => {
+  it('J66 answers 503 when the replay guard is full, or fails', async () => {
     const full = verifierOf({ replayGuard: memoryReplayGuard({ maxEntries: 1, clock }) })
     expect(await codeOf(full.verify(request(token, proofFor(token))))).toBeUndefined()
-    expect(await codeOf(full.verify(request(token, proofFor(token))))).toBe('ERR_REPLAYED')
+    expect(await codeOf(full.verify(request(token, proofFor(token))))).toBe('ERR_GUARD_UNAVAILABLE')
     const broken = verifierOf({ replayGuard: { claim: () => Promise.reject(new Error('c4nary')) } })
     const answer = (await broken.authenticate(request(token, proofFor(token)))) as Response
     expect(answer.status).toBe(503)
@@ -263,6 +285,7 @@ describe('dpop', () => {
     { jkt: 'x' },
     { jkt: 7 },
     { jkt: thumbprint(holder), kid: 'k' },
+    { jkt: thumbprint(holder), osc: thumbprint(holder) },
     { jwk: {} },
     {},
     [],
@@ -278,7 +301,11 @@ describe('dpop', () => {
     expect(await codeOf(verifier.verify(request(free, proofFor(free))))).toBe('ERR_BAD_PROOF')
     const bearer = request(free, [], { scheme: 'Bearer' })
     expect(await codeOf(verifier.verify(bearer))).toBeUndefined()
-    expect(await codeOf(verifierOf({ required: true }).verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(verifier.verify(request(free, proofFor(free))))).toBe('ERR_BAD_PROOF')
+    const strict = verifierOf({ required: true })
+    expect(await codeOf(strict.verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(strict.verify(bearer))).toBe('ERR_PROOF_REQUIRED')
+    expect(await codeOf(strict.verifyToken(free))).toBe('ERR_PROOF_REQUIRED')
   })
 
   it('J68 asks for the client certificate that a token is bound to', async () => {

@@ -11,8 +11,8 @@ import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secre
 import type { AuthenticatorContext, InboundRequest } from './authenticator.js'
 import { checkNonceSecret, DpopNonces } from './dpop-nonces.js'
 import { sameResource } from './dpop-url.js'
-import { checkBoolean, checkNames, wrong } from './option-checks.js'
-import { memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
+import { checkBoolean, checkNames } from './option-checks.js'
+import { checkReplayGuard, claimOnce, memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
 import { mediaType } from './token-profile.js'
 
 /** How DPoP proofs ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) are taken. The verifier needs `resource`. */
@@ -57,9 +57,7 @@ export class DpopVerifier {
     checkNames('dpop', options, ['required', 'replayGuard', 'nonceSecret'])
     const { required, replayGuard, nonceSecret } = options
     checkBoolean('dpop.required', required)
-    if (replayGuard !== undefined && typeof replayGuard?.claim !== 'function') {
-      throw wrong('dpop.replayGuard', replayGuard, 'must have the method claim(id, untilMs)')
-    }
+    if (replayGuard !== undefined) checkReplayGuard(replayGuard, 'dpop.replayGuard')
     if (nonceSecret !== undefined) {
       checkSecretInput(nonceSecret, 'dpop.nonceSecret')
       const secret = hideSecret(nonceSecret)
@@ -71,7 +69,7 @@ export class DpopVerifier {
     this.#clockToleranceMs = clockToleranceMs
   }
 
-  /** @throws {@link InboundAuthError} `ERR_BAD_PROOF`, `ERR_NONCE_REQUIRED`, `ERR_REPLAYED`, `ERR_REPLAY_GUARD_UNAVAILABLE`. */
+  /** @throws {@link InboundAuthError} `ERR_BAD_PROOF`, `ERR_NONCE_REQUIRED`, `ERR_REPLAYED`, `ERR_GUARD_UNAVAILABLE`. */
   async verify(bound: BoundRequest): Promise<void> {
     const { request, token, thumbprint, context } = bound
     const nowMs = context.clock()
@@ -110,19 +108,7 @@ export class DpopVerifier {
 
   async #claim(id: string, untilMs: number, { clock }: AuthenticatorContext): Promise<void> {
     this.#guard ??= memoryReplayGuard({ clock })
-    let first: unknown
-    try {
-      first = await this.#guard.claim(id, untilMs)
-    } catch (cause) {
-      throw new InboundAuthError('ERR_REPLAY_GUARD_UNAVAILABLE', {
-        reason: 'the replay guard does not answer',
-        cause,
-      })
-    }
-    if (first === true) return
-    throw new InboundAuthError('ERR_REPLAYED', {
-      reason: 'the proof was used before, or the replay guard is full',
-    })
+    await claimOnce(this.#guard, id, untilMs)
   }
 }
 

@@ -1,5 +1,6 @@
 export type { JwsAlgorithm } from '../jwt/algorithm.js'
 export type { JsonWebKeySet } from '../jwt/key-list.js'
+export type { AssertedUserOptions, MayActForUser } from './asserted-user.js'
 export type {
   Advertisement,
   Authenticator,
@@ -10,10 +11,12 @@ export type {
   RawRequest,
   Recognition,
 } from './authenticator.js'
+export { type AwsWebIdentityOptions, awsWebIdentity } from './aws-web-identity.js'
 export type { ErrorBody } from './challenge.js'
 export type { ClaimRule } from './claim-rules.js'
 export type { DpopOptions } from './dpop.js'
 export { type Guard, requireAll, requireAny, requireScopes } from './guards.js'
+export type { AllowedIamCallers } from './iam-rules.js'
 export { type IntrospectionOptions, introspection } from './introspection.js'
 export { jwtBearer } from './jwt-bearer.js'
 export type { JwtBearerOptions } from './jwt-bearer-options.js'
@@ -30,6 +33,10 @@ export {
   memoryReplayGuard,
   type ReplayGuard,
 } from './replay-guard.js'
+export { sigv4 } from './sigv4.js'
+export type { SigV4Caller, SigV4Key, SigV4Options } from './sigv4-options.js'
+export { stsIdentity } from './sts-identity.js'
+export type { StsIdentityOptions } from './sts-identity-options.js'
 export type { TokenProfile } from './token-profile.js'
 export { InboundVerifier, type InboundVerifierOptions } from './verifier.js'
 export { type WorkloadTokenOptions, workloadToken } from './workload-token.js'

@@ -183,8 +183,18 @@ describe('introspection', () => {
   it('J57 does not keep answers with cacheMs 0, nor ask for one token twice at a time', async () => {
     const verifier = make({ cacheMs: 0 })
     await verifier.verifyToken('a')
-    await Promise.all([verifier.verifyToken('a'), verifier.verifyToken('a')])
+    await verifier.verifyToken('a')
     expect(asked.length).toBe(2)
+    let count = 0
+    const slow = async () => {
+      count++
+      await new Promise((done) => setTimeout(done, 200))
+      return Response.json(claims)
+    }
+    const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
+    const shared = make({ ...endpoint, cacheMs: 0, fetch: slow })
+    await Promise.all([shared.verifyToken('a'), shared.verifyToken('a'), shared.verifyToken('b')])
+    expect(count).toBe(2)
   })
 
   it('J57 keeps a bounded number of answers', async () => {
@@ -195,6 +205,24 @@ describe('introspection', () => {
     expect(asked.length).toBe(1001)
     await verifier.verifyToken('t0')
     expect(asked.length).toBe(1002)
+  })
+
+  it('J57 asks for a bounded number of tokens at once', async () => {
+    let open = () => {}
+    const gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const answer = async () => {
+      await gate
+      return Response.json({ active: false })
+    }
+    const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
+    const verifier = make({ ...endpoint, fetch: answer })
+    const codes = Array.from({ length: 101 }, (_, at) => codeOf(verifier.verifyToken(`t${at}`)))
+    expect(await Promise.race(codes)).toBe('ERR_INTROSPECTION_UNAVAILABLE') // the 101st to ask
+    open()
+    const inactive = (await Promise.all(codes)).filter((code) => code === 'ERR_TOKEN_INACTIVE')
+    expect(inactive.length).toBe(100)
   })
 
   it.each<[string, Answer, RegExp]>([

@@ -22,7 +22,7 @@ import {
   checkUrl,
   inRange,
 } from './option-checks.js'
-import { provePossession } from './possession.js'
+import { provePossession, requireBinding } from './possession.js'
 
 /** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
 export interface IntrospectionOptions {
@@ -131,6 +131,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
         authenticate: async (context) => {
           const claims = await client.ask(token, context.clock)
           const principal = judge(rules, claims, token, context.clock())
+          requireBinding(claims, dpop)
           await provePossession(claims, token, request, dpop, context)
           return principal
         },

@@ -1,10 +1,13 @@
+import { MINUTE_MS } from '../clock.js'
+import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import { isJwsAlgorithm, type JwsAlgorithm, jwsAlgorithms } from '../jwt/algorithm.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
 import { issuersOf, metadataUrls } from '../jwt/discovery.js'
-import { type JsonWebKeySet, KeyList, type KeyLookup } from '../jwt/key-list.js'
+import { type HeldKeys, type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { type CacheLimits, DEFAULT_CACHE } from '../jwt/verified-cache.js'
 import { type CallerRules, checkCallers } from './caller-rules.js'
 import { type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
@@ -20,6 +23,9 @@ import {
 } from './option-checks.js'
 import { MAX_BEARER_BYTES } from './request.js'
 import { checkProfile, type TokenProfile } from './token-profile.js'
+
+/** The longest that a verified token may count without a look at its signature. */
+const MAX_CACHE_AGE_MS = 5 * MINUTE_MS
 
 /**
  * Which access tokens are accepted. Fields are ANDed, lists are any-of. Keys come from `jwks`, `jwksUri`, or the
@@ -60,6 +66,12 @@ export interface JwtBearerOptions {
   readonly maxTokenAgeMs?: number | undefined
   /** Default 16 384, at most 131 072. */
   readonly maxTokenBytes?: number | undefined
+  /**
+   * A token that was verified counts for a while without its signature being checked again; its `exp`, `nbf` and the
+   * issuer's keys are looked at each time. At most 60 seconds (`maxAgeMs`, up to 300 000) from the verification,
+   * 10 000 tokens (`maxTokens`) and 32 MiB (`maxBytes`). `false`: never, and no token is kept in memory.
+   */
+  readonly cache?: false | Partial<CacheLimits> | undefined
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
   readonly allowInsecureLoopback?: boolean | undefined
   /** Default: the platform's. */
@@ -70,7 +82,7 @@ export interface JwtBearerOptions {
 export interface JwtBearerRules extends CallerRules {
   /** What `iss` may be before discovery has told: one issuer, or one without and with a trailing slash. */
   readonly issuers: readonly string[]
-  readonly keys: KeyLookup & { readonly issuer?: string | undefined }
+  readonly keys: HeldKeys & { readonly issuer?: string | undefined }
   readonly customClaims: readonly ClaimRule[]
   readonly profile: TokenProfile
   readonly dpop: DpopVerifier | undefined
@@ -78,6 +90,7 @@ export interface JwtBearerRules extends CallerRules {
   readonly clockToleranceMs: number
   readonly maxTokenAgeMs: number | undefined
   readonly maxTokenBytes: number
+  readonly cache: CacheLimits | undefined
 }
 
 const known: Record<keyof JwtBearerOptions, true> = {
@@ -95,6 +108,7 @@ const known: Record<keyof JwtBearerOptions, true> = {
   clockToleranceMs: true,
   maxTokenAgeMs: true,
   maxTokenBytes: true,
+  cache: true,
   allowInsecureLoopback: true,
   fetch: true,
 }
@@ -130,6 +144,27 @@ export function checkJwtBearerOptions(options: JwtBearerOptions): JwtBearerRules
       1,
       MAX_BEARER_BYTES,
     ),
+    cache: checkCache(options.cache),
+  }
+}
+
+function checkCache(cache: JwtBearerOptions['cache']): CacheLimits | undefined {
+  if (cache === false) return undefined
+  if (cache !== undefined && (typeof cache !== 'object' || cache === null)) {
+    throw wrong('cache', cache, 'must be false, or { maxTokens?, maxBytes?, maxAgeMs? }')
+  }
+  for (const name of Object.keys(cache ?? {})) {
+    if (!Object.hasOwn(DEFAULT_CACHE, name)) {
+      throw new TypeError(
+        `cache has no option "${printable(name)}". Known: ${Object.keys(DEFAULT_CACHE).join(', ')}.`,
+      )
+    }
+  }
+  const { maxTokens, maxBytes, maxAgeMs } = { ...DEFAULT_CACHE, ...cache }
+  return {
+    maxTokens: inRange('cache.maxTokens', maxTokens, 2, 1_000_000),
+    maxBytes: inRange('cache.maxBytes', maxBytes, 0, Number.MAX_SAFE_INTEGER),
+    maxAgeMs: inRange('cache.maxAgeMs', maxAgeMs, 1, MAX_CACHE_AGE_MS),
   }
 }
 

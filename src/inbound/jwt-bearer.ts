@@ -1,20 +1,30 @@
+import { SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
+import type { PublicKey } from '../jwt/public-key.js'
+import type { JsonObject } from '../jwt/strict-json.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
-import { verifyJws } from '../jwt/verify.js'
+import { VerifiedCache } from '../jwt/verified-cache.js'
+import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { clientOf, isOwnToken, refuseOtherTokens, scopesOf } from './access-token-claims.js'
-import type { Authenticator, AuthenticatorContext, Recognition } from './authenticator.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  Recognition,
+} from './authenticator.js'
 import { applyCallerRules } from './caller-rules.js'
 import { applyClaimRules } from './claim-rules.js'
+import { FairTurns } from './fair-turns.js'
 import {
   checkJwtBearerOptions,
   type JwtBearerOptions,
   type JwtBearerRules,
 } from './jwt-bearer-options.js'
-import { provePossession } from './possession.js'
+import { provePossession, requireBinding } from './possession.js'
 
 /**
  * Accepts access tokens that are JWTs of one issuer ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068), and the
@@ -25,12 +35,34 @@ import { provePossession } from './possession.js'
 export function jwtBearer(options: JwtBearerOptions): Authenticator {
   const rules = checkJwtBearerOptions(options)
   const issuers = Object.freeze([...rules.issuers])
+  const verified = rules.cache && new VerifiedCache<Principal>(rules.cache)
+  const policy: Policy = { rules, verified, turns: new FairTurns() }
+  const recall = (token: string, { clock }: AuthenticatorContext): Principal | undefined =>
+    verified?.get(token, clock(), rules.keys.epoch)
+
   return Object.freeze({
     name: 'jwt' as const,
     issuers,
+    recall,
     recognise: (request): Recognition => {
-      const token = request.bearerToken ?? (rules.dpop ? request.dpopToken : undefined)
+      const { authorization } = request
+      const known =
+        authorization?.scheme === 'bearer' ? verified?.peek(authorization.credentials) : undefined
+      const mine = (issuer: string): Recognition => ({
+        kind: 'mine',
+        issuer,
+        authenticate: (context) => {
+          const remembered = known && recall(authorization!.credentials, context)
+          if (remembered) return remembered
+          const judged = verifyToken(policy, request, issuer, context)
+          return judged instanceof Promise
+            ? judged.then((principal) => proved(principal, rules, request, context))
+            : proved(judged, rules, request, context)
+        },
+      })
+      if (known) return mine(known.issuer)
       const jws = request.bearerJws()
+      const token = tokenOf(request, rules)
       if (token === undefined || jws === undefined) return { kind: 'absent' }
       if (token.length > rules.maxTokenBytes) {
         return foreign(
@@ -44,16 +76,7 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
       if (issuer === undefined) {
         return foreign('ERR_UNKNOWN_ISSUER', 'no configured issuer has this iss')
       }
-      return {
-        kind: 'mine',
-        issuer,
-        authenticate: async (context) => {
-          const principal = await verifyToken(rules, jws, token, issuer, context)
-          // Outside of verifyToken: the answer is about this request, and never about the token alone.
-          await provePossession(jws.payload, token, request, rules.dpop, context)
-          return principal
-        },
-      }
+      return mine(issuer)
     },
     advertise: () => ({
       authorizationServer: rules.keys.issuer ?? issuers[0]!,
@@ -63,23 +86,89 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
   } satisfies Authenticator)
 }
 
-async function verifyToken(
+interface Policy {
+  readonly rules: JwtBearerRules
+  readonly verified: VerifiedCache<Principal> | undefined
+  readonly turns: FairTurns
+}
+
+/** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
+function verifyToken(
+  { rules, verified, turns }: Policy,
+  request: InboundRequest,
+  issuer: string,
+  { clock }: AuthenticatorContext,
+): Principal | Promise<Principal> {
+  const jws = request.bearerJws() as ParsedJws // recognised
+  const presented = tokenOf(request, rules) as string
+  const accept = (epoch: number | undefined): Principal => {
+    if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
+      throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
+        reason: 'iss differs from the issuer in the discovery document',
+      })
+    }
+    const nowMs = clock()
+    // A token that is bound to a key counts only together with a proof, which is another one each time.
+    const isBound = jws.payload.cnf !== undefined
+    const memory =
+      epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
+    const token = memory?.own(presented) ?? presented
+    const principal = principalOf(rules, jws, token, issuer, nowMs)
+    if (memory && epoch !== undefined) {
+      const untilMs = endOf(rules, principal)
+      memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+    }
+    return principal
+  }
+  const check = (key: PublicKey, epoch: number | undefined) => (): Principal | Promise<Principal> =>
+    checkSignature(jws, key)?.then(() => accept(epoch)) ?? accept(epoch)
+
+  const { keys } = rules
+  const key = keyFor(jws, keys, rules.algorithms, clock)
+  if (!(key instanceof Promise)) return turns.run(check(key, keys.epoch))
+  return key.then((found) => {
+    // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
+    const held = keys.peek(wantedKey(jws), clock) === found
+    return turns.run(check(found, held ? keys.epoch : undefined))
+  })
+}
+
+function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undefined {
+  return request.bearerToken ?? (rules.dpop ? request.dpopToken : undefined)
+}
+
+/** The principal, once the sender has proved what the token is bound to: about this request, and never remembered. */
+function proved(
+  principal: Principal,
+  rules: JwtBearerRules,
+  request: InboundRequest,
+  context: AuthenticatorContext,
+): Principal | Promise<Principal> {
+  const claims = principal.claims as JsonObject
+  if (claims.cnf === undefined && request.authorization?.scheme === 'bearer') return principal
+  const token = tokenOf(request, rules) as string
+  return provePossession(claims, token, request, rules.dpop, context).then(() => principal)
+}
+
+/** When a token stops being good, in milliseconds. */
+function endOf(rules: JwtBearerRules, { claims, expiresAtMs = 0 }: Principal): number {
+  const { clockToleranceMs, maxTokenAgeMs } = rules
+  const end = expiresAtMs + clockToleranceMs
+  if (maxTokenAgeMs === undefined) return end
+  return Math.min(end, Number(claims.iat) * SECOND_MS + maxTokenAgeMs + clockToleranceMs)
+}
+
+function principalOf(
   rules: JwtBearerRules,
   jws: ParsedJws,
   token: string,
   issuer: string,
-  { clock }: AuthenticatorContext,
-): Promise<Principal> {
-  await verifyJws(jws, rules.keys, rules.algorithms, clock)
-  if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
-    throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
-      reason: 'iss differs from the issuer in the discovery document',
-    })
-  }
+  nowMs: number,
+): Principal {
   const claims = jws.payload
   refuseOtherTokens(jws.header.typ, claims, rules.profile)
   const registered = readClaims(claims, {
-    nowMs: clock(),
+    nowMs,
     clockToleranceMs: rules.clockToleranceMs,
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })
@@ -88,21 +177,20 @@ async function verifyToken(
   const actor = actorOf(claims)
   applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
   applyClaimRules(rules.customClaims, claims)
+  requireBinding(claims, rules.dpop)
   const { subject, audience, expiresAtMs } = registered
   return makePrincipal(
     {
       method: 'jwt',
       issuer,
       subject,
-      ...(clientId === undefined ? {} : { clientId }),
+      clientId,
       scopes,
       audience,
-      ...(actor ? { actor } : {}),
+      actor,
       claims,
       expiresAtMs,
-      ...(isOwnToken(claims, subject, clientId, rules.profile)
-        ? {}
-        : { user: { issuer, subject } }),
+      user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
     },
     new Secret(token),
   )

@@ -27,13 +27,23 @@ export async function provePossession(
     if (usesProof) {
       throw new InboundAuthError('ERR_BAD_PROOF', { reason: 'the token is bound to no DPoP key' })
     }
-    if (dpop?.required) throw missing('only tokens that are bound to a DPoP key are accepted')
     return
   }
   if (!dpop) throw missing('the token is bound to a DPoP key, and the option dpop is not set')
   // RFC 9449 §7.2: as a bearer, the token is refused even with a proof beside it.
   if (!usesProof) throw missing('the token is bound to a DPoP key, and was sent as a bearer')
   await dpop.verify({ request, token, thumbprint: binding.jkt, context })
+}
+
+/**
+ * Refuses a token that is bound to no DPoP key, where that is required. A rule about the token, not about the request.
+ *
+ * @throws {@link InboundAuthError} `ERR_PROOF_REQUIRED`
+ */
+export function requireBinding(claims: JsonObject, dpop: DpopVerifier | undefined): void {
+  if (dpop?.required && bindingOf(claims.cnf).jkt === undefined) {
+    throw missing('only tokens that are bound to a DPoP key are accepted')
+  }
 }
 
 interface Binding {

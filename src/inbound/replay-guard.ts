@@ -1,50 +1,89 @@
-import { type Clock, SECOND_MS, systemClock } from '../clock.js'
-import { inRange } from './option-checks.js'
+import { type Clock, systemClock } from '../clock.js'
+import { InboundAuthError } from '../errors/inbound.js'
 
-/** Remembers what was used once. Share one between processes with a store that can set a key only if it is absent. */
+/**
+ * Remembers what was used, so that it serves once. One guard for all processes of a service: in Redis, `claim` is
+ * `SET id 1 NX PXAT untilMs`.
+ *
+ * - `claim` resolves to `true` for the first claim of an id and to `false` for every later one until `untilMs`
+ *   (milliseconds since the epoch). Check and write are one step.
+ * - It rejects when it cannot tell. The caller is refused then, with status 503.
+ */
 export interface ReplayGuard {
-  /**
-   * Whether `id` is claimed now for the first time; it is remembered until `untilMs`. Finding out and remembering is one
-   * step. A guard that cannot remember answers `false` or rejects; either way the caller is refused.
-   *
-   * @param untilMs Milliseconds since the epoch.
-   */
   claim(id: string, untilMs: number): Promise<boolean>
 }
 
-/** What {@link memoryReplayGuard} takes. */
+/** How {@link memoryReplayGuard} remembers. */
 export interface MemoryReplayGuardOptions {
-  /** When so many are remembered, every further one is refused until some expire. Default 100 000. */
+  /** What is remembered at a time. When it is full, callers are refused. Default 500 000. */
   readonly maxEntries?: number | undefined
-  /** For tests. */
+  /** Milliseconds since the epoch; for tests. */
   readonly clock?: Clock | undefined
 }
 
-const DEFAULT_MAX_ENTRIES = 100_000
+const MAX_ENTRIES = 500_000
+/** After how many claims the expired ones are looked for. */
+const SWEEP_EVERY = 4_096
 
-/** Remembers in this process: enough for one process, not for several behind one address. */
+/**
+ * A guard for one process. Bounded: when every entry is still needed it rejects, since forgetting one would let it be
+ * used again.
+ */
 export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): ReplayGuard {
-  const { clock = systemClock } = options
-  const maxEntries = inRange('maxEntries', options.maxEntries ?? DEFAULT_MAX_ENTRIES, 1, 2 ** 24)
-  const seen = new Map<string, number>()
-  let sweptAtMs = Number.NEGATIVE_INFINITY
-
-  function sweep(nowMs: number): void {
-    // At most once a second: a full guard must not cost a walk through it for every request.
-    if (Math.abs(nowMs - sweptAtMs) < SECOND_MS) return
-    sweptAtMs = nowMs
-    for (const [id, untilMs] of seen) if (untilMs <= nowMs) seen.delete(id)
+  const { maxEntries = MAX_ENTRIES, clock = systemClock } = options
+  if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
+    throw new TypeError('maxEntries must be a whole number above 0.')
   }
-
-  return Object.freeze({
-    async claim(id: string, untilMs: number): Promise<boolean> {
-      const nowMs = clock()
-      const known = seen.get(id)
-      if (known !== undefined && known > nowMs) return false
-      if (seen.size >= maxEntries) sweep(nowMs)
-      if (seen.size >= maxEntries && known === undefined) return false
-      seen.set(id, untilMs)
+  const used = new Map<string, number>()
+  let claims = 0
+  let earliestMs = Number.POSITIVE_INFINITY
+  const sweep = (nowMs: number) => {
+    if (earliestMs >= nowMs) return // nothing has expired: a full guard must not be searched at every claim
+    earliestMs = Number.POSITIVE_INFINITY
+    for (const [id, untilMs] of used) {
+      if (untilMs < nowMs) used.delete(id)
+      else earliestMs = Math.min(earliestMs, untilMs)
+    }
+  }
+  return {
+    // Not async before the write: check and write are one step.
+    async claim(id, untilMs) {
+      if (used.has(id)) {
+        if ((used.get(id) ?? 0) >= clock()) return false
+        used.delete(id)
+      }
+      if (++claims % SWEEP_EVERY === 0 || used.size >= maxEntries) sweep(clock())
+      if (used.size >= maxEntries) throw new Error('The replay guard is full.')
+      used.set(id, untilMs)
+      earliestMs = Math.min(earliestMs, untilMs)
       return true
     },
-  })
+  }
+}
+
+/** @throws `TypeError` */
+export function checkReplayGuard(guard: unknown, option: string): asserts guard is ReplayGuard {
+  if (typeof (guard as ReplayGuard | null)?.claim !== 'function') {
+    throw new TypeError(`${option} must be a ReplayGuard, { claim(id, untilMs) }, or null.`)
+  }
+}
+
+/**
+ * Lets `id` pass once.
+ *
+ * @throws {@link InboundAuthError} `ERR_REPLAYED`; `ERR_GUARD_UNAVAILABLE` when the guard cannot tell.
+ */
+export async function claimOnce(guard: ReplayGuard, id: string, untilMs: number): Promise<void> {
+  let first: unknown
+  try {
+    first = await guard.claim(id, untilMs)
+  } catch (cause) {
+    throw new InboundAuthError('ERR_GUARD_UNAVAILABLE', {
+      reason: 'the replay guard cannot tell',
+      cause,
+    })
+  }
+  if (first !== true) {
+    throw new InboundAuthError('ERR_REPLAYED', { reason: 'this credential was used before' })
+  }
 }

@@ -1,5 +1,5 @@
 import { InboundAuthError } from '../errors/inbound.js'
-import { type ParsedJws, parseJws } from '../jwt/strict-parse.js'
+import { JwsParser, type ParsedJws } from '../jwt/strict-parse.js'
 import type { InboundRequest, RawBody, RawHeaders, RawRequest } from './authenticator.js'
 
 /** No token longer than this is ever looked at; an authenticator may set its own limit below. */
@@ -11,39 +11,47 @@ export const MAX_BEARER_BYTES = 131_072
  * @throws {@link InboundAuthError} `ERR_AMBIGUOUS_CREDENTIALS`: more than one credential; `ERR_MALFORMED_TOKEN`.
  * @throws `TypeError` when `request` is neither a Web `Request` nor a {@link RawRequest}.
  */
-export function inboundRequest(request: Request | RawRequest): InboundRequest {
+export function inboundRequest(
+  request: Request | RawRequest,
+  parser = new JwsParser(),
+): InboundRequest {
   if (isRawRequest(request)) {
     const { method, target, headers, body, clientCertificateThumbprint } = request
-    return withCredentials({
-      raw: true,
-      method,
-      target,
-      headers,
-      body,
-      clientCertificateThumbprint,
-    })
+    const parts = { raw: true, method, target, headers, body, clientCertificateThumbprint }
+    return withCredentials(parts, parser)
   }
   if (typeof request?.url !== 'string' || typeof request.headers?.entries !== 'function') {
-    throw new TypeError('request must be a Web Request, or { method, target, headers, body? }.')
+    throw new TypeError(
+      'request must be a Web Request, or { method, target, headers, body? } with headers as pairs of strings.',
+    )
   }
   const { pathname, search } = new URL(request.url)
-  return withCredentials({
+  const parts = {
     raw: false,
     method: request.method,
     target: pathname + search,
     headers: [...request.headers.entries()],
     body: request.body === null ? undefined : () => readClone(request),
-  })
+  }
+  return withCredentials(parts, parser)
+}
+
+/**
+ * The credentials of a request that has one `Authorization: Bearer` header, as they stand; `undefined` for any other.
+ * They may still be malformed: good for finding a token that is known already.
+ */
+export function bearerCredentials(request: Request | RawRequest): string | undefined {
+  const { headers } = request
+  const value = Array.isArray(headers)
+    ? authorizationOf(headers)
+    : (headers as Headers).get('authorization')
+  return value?.startsWith('Bearer ') ? value.slice(7) : undefined
 }
 
 /** A request that is nothing but a bearer token. */
-export function bearerRequest(token: string): InboundRequest {
-  return withCredentials({
-    raw: false,
-    method: 'GET',
-    target: '/',
-    headers: [['authorization', `Bearer ${token}`]],
-  })
+export function bearerRequest(token: string, parser = new JwsParser()): InboundRequest {
+  const parts = { raw: false, method: 'GET', target: '/', headers: [] }
+  return new ReadRequest(parts, { scheme: 'bearer', credentials: token }, parser)
 }
 
 interface Parts {
@@ -55,28 +63,81 @@ interface Parts {
   readonly clientCertificateThumbprint?: string | undefined
 }
 
-function withCredentials(parts: Parts): InboundRequest {
-  const authorization = readAuthorization(parts.headers)
-  const bearerToken = readToken(authorization, 'bearer')
-  const dpopToken = readToken(authorization, 'dpop')
-  const token = bearerToken ?? dpopToken
-  let jws: ParsedJws | InboundAuthError | undefined
-  return {
-    ...parts,
-    authorization,
-    bearerToken,
-    dpopToken,
-    bearerJws() {
-      if (token !== undefined) jws ??= tryParse(token)
-      return jws
-    },
+function withCredentials(parts: Parts, parser: JwsParser): InboundRequest {
+  return new ReadRequest(parts, readAuthorization(parts.headers), parser)
+}
+
+/** What authenticators see; the credentials are looked at when the first of them asks. */
+class ReadRequest implements InboundRequest {
+  readonly raw: boolean
+  readonly method: string
+  readonly target: string
+  readonly headers: RawHeaders
+  readonly body: RawBody | undefined
+  readonly clientCertificateThumbprint: string | undefined
+  readonly authorization: InboundRequest['authorization']
+  readonly #parser: JwsParser
+  #jws: ParsedJws | InboundAuthError | undefined
+  #checked = false
+
+  constructor(parts: Parts, authorization: InboundRequest['authorization'], parser: JwsParser) {
+    this.raw = parts.raw
+    this.method = parts.method
+    this.target = parts.target
+    this.headers = parts.headers
+    this.body = parts.body
+    this.clientCertificateThumbprint = parts.clientCertificateThumbprint
+    this.authorization = authorization
+    this.#parser = parser
+  }
+
+  get bearerToken(): string | undefined {
+    return this.#tokenOf('bearer')
+  }
+
+  get dpopToken(): string | undefined {
+    return this.#tokenOf('dpop')
+  }
+
+  #tokenOf(scheme: 'bearer' | 'dpop'): string | undefined {
+    if (this.authorization?.scheme !== scheme) return undefined
+    const { credentials } = this.authorization
+    if (!this.#checked) checkBearer(credentials)
+    this.#checked = true
+    return credentials
+  }
+
+  bearerJws(): ParsedJws | InboundAuthError | undefined {
+    const scheme = this.authorization?.scheme
+    if (scheme !== 'bearer' && scheme !== 'dpop') return undefined
+    if (this.#jws === undefined) {
+      this.#jws = tryParse(this.#parser, this.authorization!.credentials)
+      // What has the form of a JWS is made of characters that a bearer token may have.
+      if (this.#jws instanceof InboundAuthError) void this.#tokenOf(scheme)
+      else this.#checked = true
+    }
+    return this.#jws
   }
 }
 
+function authorizationOf(headers: RawHeaders): string | undefined {
+  let value: string | undefined
+  for (const [name, one] of headers) {
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (value !== undefined) return undefined
+    value = one
+  }
+  return value
+}
+
 function readAuthorization(headers: RawHeaders): InboundRequest['authorization'] {
-  const values = headers.filter(([name]) => name.toLowerCase() === 'authorization')
-  if (values.length > 1) throw ambiguous('the request has more than one Authorization header')
-  const value = values[0]?.[1]
+  let value: string | undefined
+  for (const [name, found] of headers) {
+    // The length first: this runs for every header of every request.
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (value !== undefined) throw ambiguous('the request has more than one Authorization header')
+    value = found
+  }
   if (value === undefined) return undefined
   const space = value.indexOf(' ')
   if (space === -1) return { scheme: value.toLowerCase(), credentials: '' }
@@ -85,23 +146,17 @@ function readAuthorization(headers: RawHeaders): InboundRequest['authorization']
   return { scheme: value.slice(0, space).toLowerCase(), credentials: value.slice(start) }
 }
 
-function readToken(
-  authorization: InboundRequest['authorization'],
-  scheme: 'bearer' | 'dpop',
-): string | undefined {
-  if (authorization?.scheme !== scheme) return undefined
-  const { credentials } = authorization
+function checkBearer(credentials: string): void {
   // A Web Request joins several Authorization headers with a comma, which no token can hold (b64token, RFC 6750 §2.1).
   if (credentials.includes(',')) throw ambiguous('the Authorization header holds several values')
   if (!/^[A-Za-z0-9._~+/-]+=*$/.test(credentials)) {
     throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the access token is not one' })
   }
-  return credentials
 }
 
-function tryParse(token: string): ParsedJws | InboundAuthError {
+function tryParse(parser: JwsParser, token: string): ParsedJws | InboundAuthError {
   try {
-    return parseJws(token, MAX_BEARER_BYTES)
+    return parser.parse(token, MAX_BEARER_BYTES)
   } catch (error) {
     if (error instanceof InboundAuthError) return error
     throw error
@@ -119,8 +174,13 @@ function isRawRequest(request: Request | RawRequest): request is RawRequest {
     'target' in request &&
     typeof request.method === 'string' &&
     typeof request.target === 'string' &&
-    Array.isArray(request.headers)
+    Array.isArray(request.headers) &&
+    request.headers.every(isPair)
   )
+}
+
+function isPair(header: unknown): boolean {
+  return Array.isArray(header) && typeof header[0] === 'string' && typeof header[1] === 'string'
 }
 
 function ambiguous(reason: string): InboundAuthError {

@@ -2,11 +2,20 @@ import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
 import { isDeputizeError, printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { JwsParser } from '../jwt/strict-parse.js'
 import type { Principal, TokenVerifier } from '../principal.js'
-import type { Authenticator, InboundRequest, RawRequest, Recognition } from './authenticator.js'
-import { type ChallengeScheme, challenge, type ErrorBody } from './challenge.js'
+import { namesUser, USER_ID_HEADER } from './asserted-user.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  RawRequest,
+  Recognition,
+} from './authenticator.js'
+import { challenge, type ErrorBody } from './challenge.js'
+import { schemeOf, schemesOf } from './challenge-scheme.js'
 import { checkScopes, wrong } from './option-checks.js'
-import { bearerRequest, inboundRequest } from './request.js'
+import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
 import {
   advertise,
   checkScopeMapping,
@@ -41,7 +50,11 @@ export interface InboundVerifierOptions {
   readonly clock?: Clock | undefined
 }
 
-type Mine = Extract<Recognition, { kind: 'mine' }> & { readonly name: Principal['method'] }
+/** The authenticator that recognised a request, and what it said. */
+interface Mine {
+  readonly name: Principal['method']
+  readonly seen: Extract<Recognition, { kind: 'mine' }>
+}
 
 /** Tells who calls: turns a request into a {@link Principal}, or refuses it. */
 export class InboundVerifier implements TokenVerifier {
@@ -49,7 +62,11 @@ export class InboundVerifier implements TokenVerifier {
   readonly #facts: ResourceFacts
   readonly #errorBody: ErrorBody | undefined
   readonly #audit: Audit
-  readonly #clock: Clock
+  readonly #context: AuthenticatorContext
+  readonly #parser = new JwsParser()
+  /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
+  readonly #bearerOnly: boolean
+  readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
@@ -68,7 +85,12 @@ export class InboundVerifier implements TokenVerifier {
       advertised: checkScopeMapping(options.advertisedScopeMapping),
     }
     this.#audit = new Audit(audit, clock)
-    this.#clock = clock
+    this.#context = Object.freeze({ clock, resource })
+    this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
+    this.#userIdHeaders = new Set([
+      USER_ID_HEADER.toLowerCase(),
+      ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
+    ])
   }
 
   /**
@@ -77,7 +99,10 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError} The caller is refused; `code` and `reason` say why, for the operator.
    */
   verify(request: Request | RawRequest): Promise<Principal> {
-    return this.#decide(() => inboundRequest(request))
+    return (
+      this.#recall(request, bearerCredentials) ??
+      this.#decide(() => inboundRequest(request, this.#parser))
+    )
   }
 
   /**
@@ -86,10 +111,13 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError}
    */
   verifyToken(token: string): Promise<Principal> {
-    return this.#decide(() => {
-      if (typeof token === 'string' && token !== '') return bearerRequest(token)
-      throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
-    })
+    return (
+      this.#recall(token, asString) ??
+      this.#decide(() => {
+        if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
+        throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
+      })
+    )
   }
 
   /**
@@ -129,22 +157,36 @@ export class InboundVerifier implements TokenVerifier {
   readonly metadataHandler = (request: Request): Response =>
     serveResourceMetadata(request, this.#facts)
 
+  /** The caller whose token was verified a moment ago. */
+  #recall<T extends string | Request | RawRequest>(
+    from: T,
+    tokenOf: (from: T) => string | undefined,
+  ): Promise<Principal> | undefined {
+    if (!this.#bearerOnly) return undefined
+    try {
+      const token = tokenOf(from)
+      if (token === undefined) return undefined
+      for (const authenticator of this.#authenticators) {
+        const principal = authenticator.recall?.(token, this.#context)
+        if (principal) {
+          this.#tellVerified(principal, from)
+          return Promise.resolve(principal)
+        }
+      }
+    } catch {
+      // Whatever is wrong with it, the long way says so properly.
+    }
+    return undefined
+  }
+
   async #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
-      mine = this.#recognise(read())
-      const principal = await mine.authenticate({
-        clock: this.#clock,
-        resource: this.#facts.resource,
-      })
-      const { method, issuer, subject, clientId } = principal
-      this.#audit.emit({
-        type: 'caller_verified',
-        method,
-        issuer,
-        subject,
-        ...(clientId === undefined ? {} : { clientId }),
-      })
+      const request = read()
+      mine = this.#recognise(request)
+      const outcome = mine.seen.authenticate(this.#context)
+      const principal = outcome instanceof Promise ? await outcome : outcome
+      this.#tellVerified(principal, request)
       return principal
     } catch (error) {
       if (isDeputizeError(error)) {
@@ -153,23 +195,44 @@ export class InboundVerifier implements TokenVerifier {
           code: error.code,
           reason: error.reason ?? error.name,
           ...(mine ? { method: mine.name } : {}),
-          ...(mine?.issuer === undefined ? {} : { issuer: mine.issuer }),
+          ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
         })
       }
       throw error
     }
   }
 
+  #tellVerified(principal: Principal, from: string | Request | RawRequest | InboundRequest): void {
+    if (!this.#audit.isHeard) return
+    const { method, issuer, subject, clientId } = principal
+    this.#audit.emit({
+      type: 'caller_verified',
+      method,
+      issuer,
+      subject,
+      ...(clientId === undefined ? {} : { clientId }),
+    })
+    // A token says for whom it is; what its caller says beside it counts for nothing.
+    const byToken = method === 'jwt' || method === 'introspection' || method === 'workload'
+    if (byToken && typeof from !== 'string' && namesUser(from.headers, this.#userIdHeaders)) {
+      this.#audit.emit({ type: 'asserted_user_ignored', method, issuer, subject })
+    }
+  }
+
   /** The one authenticator whose credential the request carries. */
   #recognise(request: InboundRequest): Mine {
-    const mine: Mine[] = []
+    let only: Mine | undefined
+    let another = false
     let foreign: InboundAuthError | undefined
     for (const authenticator of this.#authenticators) {
       const seen = authenticator.recognise(request)
-      if (seen.kind === 'mine') mine.push({ ...seen, name: authenticator.name })
-      else if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind === 'refused') throw seen.error
+      if (seen.kind === 'foreign') foreign ??= seen.error
+      if (seen.kind !== 'mine') continue
+      another ||= only !== undefined
+      only = { name: authenticator.name, seen }
     }
-    const [only, another] = mine
+    void request.bearerToken // one that is malformed is refused, whoever recognised what beside it
     if (another) {
       throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
         reason: 'the request carries credentials for more than one authenticator',
@@ -183,6 +246,10 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
+}
+
+function asString(token: unknown): string | undefined {
+  return typeof token === 'string' ? token : undefined
 }
 
 function checkAuthenticators(authenticators: unknown, resource: unknown): readonly Authenticator[] {
@@ -214,27 +281,4 @@ function checkAuthenticators(authenticators: unknown, resource: unknown): readon
     )
   }
   return Object.freeze([...authenticators])
-}
-
-/** The schemes of the access tokens that are taken, the preferred one first. */
-function schemesOf(authenticators: readonly Authenticator[]): readonly ChallengeScheme[] {
-  const dpop = authenticators.flatMap((one) => {
-    const offer = one.advertise?.()
-    return offer ? [offer.dpop] : []
-  })
-  const bearer = dpop.length === 0 || dpop.some((one) => one !== 'required')
-  return [
-    ...(bearer ? (['Bearer'] as const) : []),
-    ...(dpop.some((one) => one !== undefined) ? (['DPoP'] as const) : []),
-  ]
-}
-
-/** The scheme that the request used. */
-function schemeOf(request: Request | RawRequest): ChallengeScheme | undefined {
-  try {
-    const scheme = inboundRequest(request).authorization?.scheme
-    return scheme === 'dpop' ? 'DPoP' : scheme === 'bearer' ? 'Bearer' : undefined
-  } catch {
-    return undefined // no scheme can be told, which is why it was refused
-  }
 }

@@ -22,6 +22,15 @@ export interface KeyLookup {
    * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`, or `ERR_KEYS_UNAVAILABLE` when it cannot be told now.
    */
   find(wanted: WantedKey, clock: Clock): Promise<PublicKey>
+  /** The same without waiting; `undefined` when {@link find} has to be asked. */
+  peek?(wanted: WantedKey, clock: Clock): PublicKey | undefined
+}
+
+/** Keys that are kept, and may be others later. */
+export interface HeldKeys extends KeyLookup {
+  peek(wanted: WantedKey, clock: Clock): PublicKey | undefined
+  /** Another number whenever other keys are held: what was verified before may no longer be trusted. */
+  readonly epoch: number
 }
 
 /** A JWK set, as a literal in options. */
@@ -30,7 +39,8 @@ export interface JsonWebKeySet {
 }
 
 /** The usable keys of one JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)). */
-export class KeyList implements KeyLookup {
+export class KeyList implements HeldKeys {
+  readonly epoch = 0
   readonly #keys: readonly PublicKey[]
   /** Why members were left out, each with its place. */
   readonly leftOut: readonly string[]
@@ -80,13 +90,28 @@ export class KeyList implements KeyLookup {
    * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: several keys fit, and trying them in turn would be a guess.
    */
   select(wanted: WantedKey): PublicKey | undefined {
-    const fitting = this.#keys.filter(
-      (key) => (wanted.kid === undefined || key.kid === wanted.kid) && key.fits(wanted.alg),
-    )
-    if (fitting.length > 1) {
-      throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'more than one key fits the token' })
+    let fitting: PublicKey | undefined
+    for (const key of this.#keys) {
+      if (wanted.kid !== undefined && key.kid !== wanted.kid) continue
+      if (!key.fits(wanted.alg)) continue
+      if (fitting) {
+        throw new InboundAuthError('ERR_UNKNOWN_KEY', {
+          reason: 'more than one key fits the token',
+        })
+      }
+      fitting = key
     }
-    return fitting[0]
+    return fitting
+  }
+
+  peek(wanted: WantedKey): PublicKey | undefined {
+    return this.select(wanted)
+  }
+
+  /** Whether the other list holds the same keys in the same order. */
+  equals(other: KeyList): boolean {
+    const [own, others] = [this.#keys, other.#keys]
+    return own.length === others.length && own.every((key, at) => key.equals(others[at]!))
   }
 
   async find(wanted: WantedKey): Promise<PublicKey> {

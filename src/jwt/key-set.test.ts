@@ -17,6 +17,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
 import { issuersOf, metadataUrls } from './discovery.js'
 import { freshFor } from './key-document.js'
 import { KeySet } from './key-set.js'
+import { parseJws } from './strict-parse.js'
 
 const k1 = makeKey('ES256', 'k1')
 const k2 = makeKey('ES256', 'k2')
@@ -267,7 +268,7 @@ describe('a key set', () => {
     await using other = await startIssuer([makeKey('ES256', 'k1')])
     const here = await find(discovered())
     const there = await find(discovered(other.origin))
-    const token = signToken(k1, {})
+    const token = parseJws(signToken(k1, {}))
     expect(await (await here.verifier('ES256'))(token)).toBe(true)
     expect(await (await there.verifier('ES256'))(token)).toBe(false)
     expect(other.hits).toEqual([OIDC_PATH, '/jwks'])

@@ -8,7 +8,7 @@ import {
   type ReadDocument,
   unavailable,
 } from './key-document.js'
-import { KeyList, type KeyLookup, type WantedKey } from './key-list.js'
+import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
 /** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
@@ -40,12 +40,13 @@ interface Discovered extends IssuerMetadata {
  * 24 hours). Many callers share one fetch; a token with an unknown key delays nobody but itself; an outage of the
  * issuer is bridged for {@link MAX_STALE_MS}.
  */
-export class KeySet implements KeyLookup {
+export class KeySet implements HeldKeys {
   readonly #source: KeySource
   readonly #read: ReadDocument
   readonly #flight = new SingleFlight<void>()
   #discovered: Discovered | undefined
   #held: Held | undefined
+  #epoch = 0
   #attemptedAtMs: number | undefined
   #failure: InboundAuthError | undefined
 
@@ -57,6 +58,17 @@ export class KeySet implements KeyLookup {
   /** The issuer as its metadata spells it, once {@link find} has given a key; `undefined` without discovery. */
   get issuer(): string | undefined {
     return this.#discovered?.issuer
+  }
+
+  /** Grows when a fetch brings other keys than are held, or another issuer. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  peek(wanted: WantedKey, clock: Clock): PublicKey | undefined {
+    const held = this.#held
+    if (!held || !isWithin(held.fetchedAtMs, held.freshMs, clock())) return undefined
+    return held.list.select(wanted)
   }
 
   async find(wanted: WantedKey, clock: Clock): Promise<PublicKey> {
@@ -97,7 +109,14 @@ export class KeySet implements KeyLookup {
       if (typeof document === 'number') throw unavailable(`the JWK set answered HTTP ${document}`)
       const list = KeyList.read(document.fields)
       if (typeof list === 'string') throw unavailable(list)
-      this.#held = { list, fetchedAtMs: clock(), freshMs: document.freshMs }
+      const same = this.#held !== undefined && list.equals(this.#held.list)
+      if (!same) this.#epoch++
+      // The same keys are kept as they are, ready to use.
+      this.#held = {
+        list: same ? this.#held!.list : list,
+        fetchedAtMs: clock(),
+        freshMs: document.freshMs,
+      }
       this.#failure = undefined
     } catch (error) {
       // What is held stays: it may serve on as stale.
@@ -117,6 +136,7 @@ export class KeySet implements KeyLookup {
     }
     const { discoveryUrls, issuers } = this.#source
     const metadata = await discover(this.#read, discoveryUrls, issuers)
+    if (known && known.issuer !== metadata.issuer) this.#epoch++
     this.#discovered = { ...metadata, readAtMs: clock() }
     return metadata.jwksUri
   }

@@ -74,7 +74,11 @@ describe('public keys', () => {
 
   it('J16 refuses a point off its curve when it is imported', async () => {
     const key = PublicKey.read({ ...ec, y: ec.x }) as PublicKey
-    expect(await codeOf(key.verifier('ES256'))).toBe('ERR_UNKNOWN_KEY')
+    expect(await codeOf((async () => key.verifier('ES256'))())).toBe('ERR_UNKNOWN_KEY')
+    const elsewhere = PublicKey.read({ ...ec, y: ec.x }) as PublicKey
+    expect(await codeOf((async () => elsewhere.verifier('ES256', () => undefined))())).toBe(
+      'ERR_UNKNOWN_KEY',
+    )
   })
 
   it('makes a verifier once per algorithm', async () => {

@@ -1,6 +1,7 @@
+import { builtin } from '../builtin.js'
 import { fromBase64url } from '../bytes.js'
-import { InboundAuthError } from '../errors/inbound.js'
 import { isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
+import { type NodeCrypto, nodeCheck, type SignatureCheck, webCheck } from './signature.js'
 import { isJsonObject, type JsonObject } from './strict-json.js'
 import { MAX_KID_LENGTH } from './strict-parse.js'
 
@@ -22,15 +23,12 @@ const coordinateBytes: ReadonlyMap<string, number> = new Map([
 /** Private and symmetric parts (RFC 7518 §6.2.2, §6.3.2, §6.4.1). */
 const privateParts = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-/** Whether the signature of a compact JWS verifies. */
-export type SignatureVerifier = (compactJws: string) => Promise<boolean>
-
 /** A public signature key whose parameters are sound. */
 export class PublicKey {
   readonly kid: string | undefined
   readonly #alg: unknown
   readonly #material: JsonWebKey
-  readonly #verifiers = new Map<JwsAlgorithm, Promise<SignatureVerifier>>()
+  readonly #verifiers = new Map<JwsAlgorithm, SignatureCheck | Promise<SignatureCheck>>()
 
   private constructor(jwk: JsonObject, material: JsonWebKey) {
     this.kid = jwk.kid as string | undefined
@@ -71,38 +69,47 @@ export class PublicKey {
     )
   }
 
+  /** Whether both are one key with one purpose. */
+  equals(other: PublicKey): boolean {
+    const [a, b] = [this.#material, other.#material]
+    return (
+      this.kid === other.kid &&
+      this.#alg === other.#alg &&
+      (['kty', 'crv', 'n', 'e', 'x', 'y'] as const).every((part) => a[part] === b[part])
+    )
+  }
+
   /**
-   * What verifies signatures of `alg` with this key; made once.
+   * What verifies signatures of `alg` with this key; made once. Through `node:crypto` on Node, at once; through Web
+   * Crypto elsewhere, where it is a promise at first.
    *
    * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: the platform refuses the key, such as a point off its curve.
    */
-  verifier(alg: JwsAlgorithm): Promise<SignatureVerifier> {
+  verifier(
+    alg: JwsAlgorithm,
+    platform: () => NodeCrypto | undefined = nodeCrypto,
+  ): SignatureCheck | Promise<SignatureCheck> {
     let verifier = this.#verifiers.get(alg)
     if (!verifier) {
-      verifier = makeVerifier(this.#material, alg)
+      const crypto = platform()
+      verifier = crypto ? nodeCheck(crypto, this.#material, alg) : this.#load(alg)
       this.#verifiers.set(alg, verifier)
     }
     return verifier
   }
+
+  async #load(alg: JwsAlgorithm): Promise<SignatureCheck> {
+    const check = await webCheck(this.#material, alg)
+    this.#verifiers.set(alg, check)
+    return check
+  }
 }
 
-async function makeVerifier(material: JsonWebKey, alg: JwsAlgorithm): Promise<SignatureVerifier> {
-  // Loaded here, so that importing the library stays fast, and once a key: an import() costs more than a signature.
-  const { compactVerify, importJWK } = await import('jose')
-  let key: CryptoKey
-  try {
-    key = (await importJWK({ ...material, kty: material.kty! }, alg)) as CryptoKey
-  } catch {
-    throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'the key is not a valid public key' })
-  }
-  return async (compactJws) => {
-    try {
-      await compactVerify(compactJws, key, { algorithms: [alg] })
-      return true
-    } catch {
-      return false // nothing of the foreign error is kept: it can hold parts of the token
-    }
-  }
+/** Node's own; what other runtimes offer under the name is not what is tested here. */
+function nodeCrypto(): NodeCrypto | undefined {
+  const agent = globalThis.navigator?.userAgent
+  const isNode = agent === undefined || agent.startsWith('Node.js/')
+  return isNode ? builtin<NodeCrypto>('node:crypto') : undefined
 }
 
 /** Only the fields that make the key go on to the platform. */

@@ -1,6 +1,13 @@
 import { fromBase64url, isWellFormed } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { isJsonObject, type JsonObject, parseStrictJson } from './strict-json.js'
+import { SegmentCodec } from './segment-codec.js'
+import {
+  isJsonObject,
+  type JsonObject,
+  parseStrictJson,
+  parseStrictText,
+  type StrictJson,
+} from './strict-json.js'
 
 /** The longest token that is looked at by default. */
 export const MAX_TOKEN_BYTES = 16_384
@@ -33,31 +40,68 @@ export interface ParsedJws {
  * @throws {@link InboundAuthError} `ERR_TOKEN_TOO_LARGE`, `ERR_MALFORMED_TOKEN`; `ERR_ALG_NOT_ALLOWED` for `none`.
  */
 export function parseJws(token: string, maxBytes = MAX_TOKEN_BYTES): ParsedJws {
-  if (typeof token !== 'string') throw malformed('the token is not a string')
-  if (token.length > maxBytes) {
-    throw new InboundAuthError('ERR_TOKEN_TOO_LARGE', {
-      reason: `the token is longer than ${maxBytes} bytes`,
-    })
-  }
-  const [head, body, tail, ...more] = token.split('.', 4)
-  if (head === undefined || body === undefined || tail === undefined || more.length > 0) {
-    throw malformed('the token does not have three segments')
-  }
-  const header = readHeader(readObject(head, 'header'))
-  const signature = fromBase64url(tail)
-  if (!signature) throw malformed('the signature is not canonical base64url')
-  if (signature.length === 0) throw malformed('the signature is empty')
-  const payload = readObject(body, 'payload')
-  return Object.freeze({ header, payload, signingInput: `${head}.${body}`, signature })
+  return new JwsParser().parse(token, maxBytes)
 }
 
-function readObject(segment: string, part: 'header' | 'payload'): JsonObject {
+/** How many headers a parser remembers, and of which length: an issuer's tokens share a few. */
+const MAX_HEADERS = 64
+const MAX_HEADER_LENGTH = 512
+
+/** {@link parseJws} for many tokens: remembers what the last headers said. */
+export class JwsParser {
+  readonly #codec: SegmentCodec
+  readonly #headers = new Map<string, JwsHeader>()
+
+  constructor(codec = new SegmentCodec()) {
+    this.#codec = codec
+  }
+
+  /** As {@link parseJws}. */
+  parse(token: string, maxBytes = MAX_TOKEN_BYTES): ParsedJws {
+    if (typeof token !== 'string') throw malformed('the token is not a string')
+    if (token.length > maxBytes) {
+      throw new InboundAuthError('ERR_TOKEN_TOO_LARGE', {
+        reason: `the token is longer than ${maxBytes} bytes`,
+      })
+    }
+    const first = token.indexOf('.')
+    const second = token.indexOf('.', first + 1)
+    if (first === -1 || second === -1 || token.indexOf('.', second + 1) !== -1) {
+      throw malformed('the token does not have three segments')
+    }
+    const header = this.#header(token.slice(0, first))
+    const tail = token.slice(second + 1)
+    const signature = this.#codec.bytes(tail) ?? fromBase64url(tail)
+    if (!signature) throw malformed('the signature is not canonical base64url')
+    if (signature.length === 0) throw malformed('the signature is empty')
+    const payload = this.#object(token.slice(first + 1, second), 'payload')
+    return Object.freeze({ header, payload, signingInput: token.slice(0, second), signature })
+  }
+
+  #header(segment: string): JwsHeader {
+    const known = this.#headers.get(segment)
+    if (known) return known
+    const header = readHeader(this.#object(segment, 'header'))
+    if (segment.length <= MAX_HEADER_LENGTH) {
+      if (this.#headers.size >= MAX_HEADERS) this.#headers.clear()
+      this.#headers.set(this.#codec.copy(segment), header)
+    }
+    return header
+  }
+
+  #object(segment: string, part: 'header' | 'payload'): JsonObject {
+    const text = this.#codec.text(segment)
+    const json = text === undefined ? readSegment(segment, part) : parseStrictText(text)
+    if (!json.ok) throw malformed(`the ${part} is refused: ${json.reason}`)
+    if (!isJsonObject(json.value)) throw malformed(`the ${part} is not a JSON object`)
+    return json.value
+  }
+}
+
+function readSegment(segment: string, part: 'header' | 'payload'): StrictJson {
   const bytes = fromBase64url(segment)
   if (!bytes) throw malformed(`the ${part} is not canonical base64url`)
-  const json = parseStrictJson(bytes)
-  if (!json.ok) throw malformed(`the ${part} is refused: ${json.reason}`)
-  if (!isJsonObject(json.value)) throw malformed(`the ${part} is not a JSON object`)
-  return json.value
+  return parseStrictJson(bytes)
 }
 
 function readHeader(fields: JsonObject): JwsHeader {

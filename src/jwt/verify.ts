@@ -1,8 +1,7 @@
-import { base64url } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { isJwsAlgorithm, type JwsAlgorithm } from './algorithm.js'
-import type { KeyLookup } from './key-list.js'
+import type { KeyLookup, WantedKey } from './key-list.js'
 import { PublicKey } from './public-key.js'
 import type { ParsedJws } from './strict-parse.js'
 
@@ -21,16 +20,51 @@ export async function verifyJws(
   algorithms: readonly JwsAlgorithm[],
   clock: Clock = systemClock,
 ): Promise<void> {
-  const { alg, kid } = jws.header
-  if (!isJwsAlgorithm(alg) || !algorithms.includes(alg)) {
+  const key = keyFor(jws, keys, algorithms, clock)
+  const checked = checkSignature(jws, key instanceof Promise ? await key : key)
+  if (checked) await checked
+}
+
+/** What a token says about its key. */
+export function wantedKey({ header: { alg, kid } }: ParsedJws): WantedKey {
+  return kid === undefined ? { alg: alg as JwsAlgorithm } : { alg: alg as JwsAlgorithm, kid }
+}
+
+/**
+ * The key that must have signed: at once when it is held, or a promise of it.
+ *
+ * @throws {@link InboundAuthError} As {@link verifyJws}, but for `ERR_BAD_SIGNATURE`.
+ */
+export function keyFor(
+  jws: ParsedJws,
+  keys: KeyLookup | JsonWebKey,
+  algorithms: readonly JwsAlgorithm[],
+  clock: Clock,
+): PublicKey | Promise<PublicKey> {
+  const wanted = wantedKey(jws)
+  if (!isJwsAlgorithm(wanted.alg) || !algorithms.includes(wanted.alg)) {
     throw new InboundAuthError('ERR_ALG_NOT_ALLOWED', { reason: 'alg is not an allowed one' })
   }
-  const key =
-    'find' in keys
-      ? await keys.find({ alg, ...(kid === undefined ? {} : { kid }) }, clock)
-      : readKey(keys, alg)
-  const verifies = await key.verifier(alg)
-  if (!(await verifies(`${jws.signingInput}.${base64url(jws.signature)}`))) {
+  if (!('find' in keys)) return readKey(keys, wanted.alg)
+  return keys.peek?.(wanted, clock) ?? keys.find(wanted, clock)
+}
+
+/**
+ * Checks the signature with the key of {@link keyFor}: done when it returns, or when its promise fulfils.
+ *
+ * @throws {@link InboundAuthError} `ERR_BAD_SIGNATURE`, `ERR_UNKNOWN_KEY`.
+ */
+export function checkSignature(jws: ParsedJws, key: PublicKey): undefined | Promise<void> {
+  const check = key.verifier(jws.header.alg as JwsAlgorithm)
+  if (check instanceof Promise) return check.then(async (ready) => judge(await ready(jws)))
+  const verdict = check(jws)
+  if (verdict instanceof Promise) return verdict.then(judge)
+  judge(verdict)
+  return undefined
+}
+
+function judge(verifies: boolean): void {
+  if (!verifies) {
     throw new InboundAuthError('ERR_BAD_SIGNATURE', { reason: 'the signature does not verify' })
   }
 }

@@ -1,5 +1,6 @@
 import { base64url, randomId, sha256, utf8 } from '../bytes.js'
 import { ServerResponseError } from '../errors/outbound.js'
+import { errorCode } from './refusal.js'
 import type { AuthorizationServer } from './server.js'
 import { readTokenAnswer, type TokenAnswer } from './token-answer.js'
 
@@ -105,10 +106,8 @@ export async function readAuthorizationResponse(
   const iss = parameters.get('iss')
   if (iss === null && promised) return { kind: 'invalid', reason: 'missing iss' }
   if (iss !== null && iss !== issuer) return { kind: 'invalid', reason: 'iss of another server' }
-  const error = parameters.get('error')
-  if (error !== null) {
-    return { kind: 'error', error: /^[A-Za-z0-9_.-]{1,60}$/.test(error) ? error : 'unknown' }
-  }
+  const error = errorCode(parameters.get('error'))
+  if (error !== undefined) return { kind: 'error', error }
   const code = parameters.get('code')
   if (code === null || code === '' || code.length > 4096) {
     return { kind: 'invalid', reason: 'missing code' }

@@ -6,6 +6,8 @@ interface Context {
   readonly provider: string
   readonly what: string
   readonly answer: Response | undefined
+  /** The member `error` of an answer with status 200: some servers refuse so. */
+  readonly errorMember?: unknown
   readonly clock: Clock
 }
 
@@ -19,7 +21,7 @@ export function toTypedError(error: unknown, context: Context): DeputizeError {
   if (isDeputizeError(error)) return error
   const { provider, what, answer } = context
   const status = answer?.status
-  const oauthError = oauthErrorOf(error)
+  const oauthError = errorCode(context.errorMember ?? (error as { error?: unknown } | null)?.error)
   if (status !== undefined && (oauthError !== undefined || status >= 400)) {
     return new OAuthRefusedError({
       provider,
@@ -37,11 +39,13 @@ export function toTypedError(error: unknown, context: Context): DeputizeError {
   })
 }
 
-/** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E; a code is shorter and plainer than that in practice. */
-function oauthErrorOf(error: unknown): string | undefined {
-  const value = (error as { error?: unknown } | null)?.error
+/**
+ * The server's `error` value; `undefined` when it sent none. RFC 6749 §5.2 allows nearly all of ASCII, but the codes that
+ * are in use are lower-case words; a token or secret that a server echoes is not, and becomes `unknown`.
+ */
+export function errorCode(value: unknown): string | undefined {
   if (typeof value !== 'string') return undefined
-  return /^[A-Za-z0-9_.:/-]{1,60}$/.test(value) ? value : 'unknown'
+  return /^[a-z][a-z_]{1,59}$/.test(value) ? value : 'unknown'
 }
 
 function codeForStatus(status: number): string {

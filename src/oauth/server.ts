@@ -64,6 +64,9 @@ export class AuthorizationServer {
       return {
         issuer,
         token_endpoint: endpoints.token,
+        // Without metadata nobody says how ID tokens are signed; theirs come straight from the token endpoint.
+        id_token_signing_alg_values_supported:
+          'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' '),
         ...(endpoints.authorization ? { authorization_endpoint: endpoints.authorization } : {}),
       }
     }
@@ -94,11 +97,13 @@ export class AuthorizationServer {
     const lib = await import('oauth4webapi')
     const auth = await this.#clientAuth(lib)
     let answer: Response | undefined
+    let copy: Response | undefined
     const options = {
       [lib.customFetch]: async (url: string, init: object): Promise<Response> => {
         answer = await this.#fetch()(url, init as RequestInit)
         // The body of an error says more than a challenge does, and oauth4webapi would stop at the challenge.
         answer.headers.delete('www-authenticate')
+        copy = answer.clone()
         return answer
       },
       [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
@@ -110,6 +115,7 @@ export class AuthorizationServer {
         provider: this.options.name,
         what,
         answer,
+        errorMember: copy?.status === 200 ? await errorMember(copy) : undefined,
         clock: this.options.clock,
       })
     }
@@ -188,5 +194,13 @@ export class AuthorizationServer {
       detail: `${issuer} publishes neither OpenID Connect nor RFC 8414 metadata (HTTP ${last?.status}). Check issuer, or set endpoints.`,
       reason: 'no_metadata',
     })
+  }
+}
+
+async function errorMember(answer: Response): Promise<unknown> {
+  try {
+    return ((await answer.json()) as { error?: unknown } | null)?.error
+  } catch {
+    return undefined
   }
 }

@@ -5,7 +5,7 @@ import { ServerResponseError } from '../errors/outbound.js'
 /** What a token endpoint gave. Holds secrets: it goes to the vault and nowhere else. */
 export interface TokenAnswer {
   readonly accessToken: string
-  readonly tokenType: 'Bearer' | 'DPoP'
+  readonly tokenType: 'Bearer'
   /** Milliseconds since the epoch; absent when the server gave no lifetime and nobody but the user could renew. */
   readonly expiresAtMs?: number
   readonly scopes: readonly string[]
@@ -42,6 +42,15 @@ export function readTokenAnswer(
   },
 ): TokenAnswer {
   const { access_token, refresh_token, expires_in, scope, token_type } = answer
+  if (token_type !== 'bearer') {
+    // A token that is bound to a key is of no use without the proof, and no request of ours offered a key.
+    throw new ServerResponseError({
+      what: `Answer of provider "${context.provider}" to the token request`,
+      detail:
+        'holds a DPoP-bound token that was not asked for. Have its owner issue bearer tokens to this client.',
+      reason: 'unexpected_token_type',
+    })
+  }
   for (const token of [access_token, refresh_token]) {
     if (token !== undefined && (!/^[\x21-\x7e]+$/.test(token) || token.length > MAX_TOKEN_LENGTH)) {
       throw new ServerResponseError({
@@ -61,7 +70,7 @@ export function readTokenAnswer(
       : Math.min(Math.floor(expires_in), MAX_LIFETIME_SECONDS) * SECOND_MS
   return {
     accessToken: access_token,
-    tokenType: token_type === 'dpop' ? 'DPoP' : 'Bearer',
+    tokenType: 'Bearer',
     ...(lifetimeMs === undefined ? {} : { expiresAtMs: context.clock() + lifetimeMs }),
     scopes: scope === undefined ? [...context.requested] : splitScopes(scope),
     ...(refresh_token === undefined ? {} : { refreshToken: refresh_token }),

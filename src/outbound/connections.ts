@@ -44,6 +44,20 @@ export class ConnectionsIndex {
     return this.#current(held?.value)
   }
 
+  /** The labels of the accounts that are connected at this client of this server. */
+  async labels(
+    acting: Pick<Acting, 'workload' | 'user'>,
+    name: string,
+    at: Pick<ConnectedAccount, 'issuer' | 'clientId'>,
+  ): Promise<readonly string[]> {
+    const { accounts } = await this.read(acting)
+    return accounts
+      .filter(
+        (one) => one.provider === name && one.issuer === at.issuer && one.clientId === at.clientId,
+      )
+      .map((one) => one.account)
+  }
+
   /**
    * Changes the row by compare-and-set.
    *

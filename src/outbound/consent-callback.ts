@@ -1,4 +1,3 @@
-import type { Audit } from '../audit.js'
 import type { Clock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConsentSessionError } from '../errors/consent.js'
@@ -15,20 +14,10 @@ import {
   sessionIdOf,
   sessionUri,
 } from './consent-session.js'
-import type { ConsentWaiters } from './consent-waiters.js'
+import type { ConsentSettler } from './consent-settler.js'
 import { refusalOf } from './consents.js'
 import type { GrantKeeper } from './grant-keeper.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
-
-/** How a consent ended. */
-export interface AuthorizationSettled {
-  readonly sessionUri: string
-  readonly outcome: 'done' | 'denied' | 'expired' | 'wrong-user' | 'failed'
-  /** The user who was asked. */
-  readonly user: UserRef
-  readonly provider: string
-  readonly account?: string
-}
 
 /** Who is in front of the browser: from the application's own session, never from the request's parameters. */
 export type IdentifyUser =
@@ -39,11 +28,9 @@ interface Parts {
   readonly registry: ProviderRegistry
   readonly sessions: ConsentSessions
   readonly keeper: GrantKeeper
-  readonly waiters: ConsentWaiters
-  readonly audit: Audit
+  readonly settler: ConsentSettler
   readonly clock: Clock
   readonly identifyUser: IdentifyUser | undefined
-  readonly onSettled: ((event: AuthorizationSettled) => unknown) | undefined
 }
 
 /**
@@ -77,11 +64,18 @@ export class ConsentCallback {
     const held = await this.#parts.sessions.find(await sessionIdOf(state))
     if (!held) return consentPage('unknown')
     const session = held.value
-    if (session.phase !== 'pending') return consentPage(pageOf(session.phase))
+    if (session.phase !== 'pending') {
+      await this.#parts.settler.settleIfLate(held)
+      return consentPage(pageOf(session.phase))
+    }
 
     const at = this.#server(session)
     if (!at || pathname.split('/').at(-1) !== session.provider) {
-      await this.#settle(held, 'failed', 'came back to the redirect URI of another provider')
+      await this.#parts.settler.settle(
+        held,
+        'failed',
+        'came back to the redirect URI of another provider',
+      )
       return consentPage('failed')
     }
 
@@ -94,7 +88,7 @@ export class ConsentCallback {
       return this.#hold(held, at, searchParams)
     }
     if (!sameUser(user, session.user)) {
-      await this.#settle(held, 'wrong-user', 'opened by another user')
+      await this.#parts.settler.settle(held, 'wrong-user', 'opened by another user')
       return consentPage('wrong-user')
     }
     const settled = await this.#finish(held, at, searchParams)
@@ -119,10 +113,11 @@ export class ConsentCallback {
     const session = held.value
     if (!sameUser(user, session.user)) {
       if (session.phase !== 'code-held') throw new ConsentSessionError()
-      await this.#settle(held, 'wrong-user', 'completed by another user')
+      await this.#parts.settler.settle(held, 'wrong-user', 'completed by another user')
       throw refusalOf({ ...session, phase: 'wrong-user', reason: 'completed by another user' })
     }
     if (session.phase !== 'code-held') {
+      await this.#parts.settler.settleIfLate(held)
       if (session.phase === 'done') throw new ConsentSessionError()
       throw refusalOf(session)
     }
@@ -152,7 +147,7 @@ export class ConsentCallback {
   ): Promise<Response> {
     const answer = await readAuthorizationResponse(at.server, parameters)
     if (answer.kind === 'invalid') {
-      await this.#settle(held, 'failed', answer.reason)
+      await this.#parts.settler.settle(held, 'failed', answer.reason)
       return consentPage('failed')
     }
     const kept = new URLSearchParams()
@@ -177,10 +172,10 @@ export class ConsentCallback {
   ): Promise<ConsentSession | undefined> {
     const session = held.value
     const answer = await readAuthorizationResponse(at.server, parameters)
-    if (answer.kind === 'invalid') return this.#settle(held, 'failed', answer.reason)
+    if (answer.kind === 'invalid') return this.#parts.settler.settle(held, 'failed', answer.reason)
     if (answer.kind === 'error') {
       const phase = answer.error === 'access_denied' ? 'denied' : 'failed'
-      return this.#settle(held, phase, answer.error)
+      return this.#parts.settler.settle(held, phase, answer.error)
     }
     // One winner: a second callback, a reload or a prefetch finds the session taken, and the code is sent once.
     const taken = await this.#parts.sessions.move(held, { phase: 'exchanging' })
@@ -189,55 +184,17 @@ export class ConsentCallback {
       const redeemed = await redeemCode(at.server, { ...session, code: answer.code })
       const account = await this.#parts.keeper.keep(session, redeemed)
       if (account === undefined) {
-        return this.#settle(taken, 'failed', 'another account than the one named was connected')
+        return this.#parts.settler.settle(
+          taken,
+          'failed',
+          'another account than the one named was connected',
+        )
       }
-      return this.#settle(taken, 'done', undefined, account)
+      return this.#parts.settler.settle(taken, 'done', undefined, account)
     } catch (error) {
       const reason = isDeputizeError(error) ? (error.reason ?? error.code) : 'unexpected error'
-      return this.#settle(taken, 'failed', reason)
+      return this.#parts.settler.settle(taken, 'failed', reason)
     }
-  }
-
-  /** Writes the outcome, tells the audit trail, wakes who waits, then tells the application. */
-  async #settle(
-    held: Held<ConsentSession>,
-    phase: Extract<ConsentPhase, AuthorizationSettled['outcome']>,
-    reason: string | undefined,
-    account = held.value.account,
-  ): Promise<ConsentSession | undefined> {
-    const moved = await this.#parts.sessions.move(held, { phase, reason, account })
-    if (!moved) return undefined
-    const { audit, waiters, onSettled } = this.#parts
-    const { id, workload, user, userKnown, provider, scopes } = held.value
-    const facts = {
-      workload: workload.name,
-      ...(workload.issuer === undefined ? {} : { workloadIssuer: workload.issuer }),
-      user,
-      userKnown,
-      provider,
-      flow: 'USER_FEDERATION',
-      ...(account === undefined ? {} : { account }),
-      scopes,
-      sessionUri: sessionUri(id),
-    } as const
-    audit.emit(
-      phase === 'done'
-        ? { type: 'consent_completed', ...facts }
-        : { type: 'consent_refused', reason: reason ?? phase, ...facts },
-    )
-    waiters.wake(id)
-    try {
-      await onSettled?.({
-        sessionUri: sessionUri(id),
-        outcome: phase,
-        user,
-        provider,
-        ...(account === undefined ? {} : { account }),
-      })
-    } catch {
-      // The consent stands whatever the application's own listener does.
-    }
-    return moved.value
   }
 }
 

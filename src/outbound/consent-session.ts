@@ -8,6 +8,8 @@ import type { WorkloadRef } from '../workload/acting.js'
 export const SESSION_LIFETIME_MS = 10 * MINUTE_MS
 /** A code that waits for the application to say who is there is kept this long. */
 export const CODE_HELD_MS = MINUTE_MS
+/** An exchange that was begun in the last moment may take this long. */
+const EXCHANGE_MS = MINUTE_MS
 /** How long the outcome can be asked for. */
 const REMEMBERED_MS = HOUR_MS
 
@@ -92,10 +94,12 @@ export class ConsentSessions {
     if (!held) return undefined
     const { value: session, version } = held
     const nowMs = this.#clock()
-    const late =
-      (session.expiresAtMs <= nowMs &&
-        (session.phase === 'pending' || session.phase === 'exchanging')) ||
-      (session.phase === 'code-held' && (session.codeHeldUntilMs ?? 0) <= nowMs)
+    const endsMs = {
+      pending: session.expiresAtMs,
+      exchanging: session.expiresAtMs + EXCHANGE_MS,
+      'code-held': session.codeHeldUntilMs ?? 0,
+    } as Partial<Record<ConsentPhase, number>>
+    const late = nowMs >= (endsMs[session.phase] ?? Number.POSITIVE_INFINITY)
     return late ? { value: { ...session, code: undefined, phase: 'expired' }, version } : held
   }
 

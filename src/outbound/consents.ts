@@ -25,6 +25,7 @@ import {
   sessionIdOf,
   sessionUri,
 } from './consent-session.js'
+import type { ConsentSettler } from './consent-settler.js'
 import type { ConsentWaiters } from './consent-waiters.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
@@ -58,6 +59,7 @@ interface Parts {
   readonly sessions: ConsentSessions
   readonly index: ConnectionsIndex
   readonly waiters: ConsentWaiters
+  readonly settler: ConsentSettler
   readonly audit: Audit
   readonly clock: Clock
   readonly callbackUrl: string | undefined
@@ -94,30 +96,38 @@ export class Consents {
     const { workload, user } = acting
     const owner = [workload.issuer ?? null, workload.name, user.issuer, user.subject]
     const session = await this.#starting.run(JSON.stringify([owner, fingerprint]), async () => {
-      const { session, stale } = await this.#pending(acting, fingerprint)
-      return session ?? this.#start(acting, at, request, { fingerprint, stale })
+      const { session, settled } = await this.#pending(acting, fingerprint)
+      return session ?? this.#start(acting, at, request, { fingerprint, settled })
     })
     return challengeOf(session)
   }
 
-  /** The pending session where the same was asked, or the id of one that is settled and still listed. */
+  /** The pending session where the same was asked; else the ids of those that are settled and still hold a place. */
   async #pending(
     acting: ActingForUser,
     fingerprint: string,
-  ): Promise<{ readonly session?: ConsentSession; readonly stale?: string | undefined }> {
+  ): Promise<{ readonly session?: ConsentSession; readonly settled: readonly string[] }> {
     const { pending } = await this.#parts.index.read(acting)
-    const known = pending.find((one) => one.fingerprint === fingerprint)
-    const held = known && (await this.#parts.sessions.find(known.sessionId))
-    return held?.value.phase === 'pending' ? { session: held.value } : { stale: known?.sessionId }
+    const settled: string[] = []
+    for (const one of pending) {
+      const same = one.fingerprint === fingerprint
+      // The others matter only when places are short.
+      if (!same && pending.length < MAX_PENDING) continue
+      const held = await this.#parts.sessions.find(one.sessionId)
+      const open = held !== undefined && statusOf(held.value.phase) === 'pending'
+      if (same && held?.value.phase === 'pending') return { session: held.value, settled }
+      if (same || !open) settled.push(one.sessionId)
+    }
+    return { settled }
   }
 
   async #start(
     acting: ActingForUser,
     at: RegisteredOAuth2,
     request: ConsentRequest,
-    slot: { readonly fingerprint: string; readonly stale: string | undefined },
+    slot: { readonly fingerprint: string; readonly settled: readonly string[] },
   ): Promise<ConsentSession> {
-    const { fingerprint, stale } = slot
+    const { fingerprint, settled } = slot
     const { callbackUrl, sessions, index, clock, audit } = this.#parts
     if (callbackUrl === undefined) {
       throw new ConfigurationError(
@@ -161,15 +171,12 @@ export class Consents {
     let theirs: string | undefined
     let evicted: string[] = []
     await index.change(acting, (now) => {
-      theirs = undefined
-      const same = now.pending.find((one) => one.fingerprint === fingerprint)
+      const others = now.pending.filter((one) => !settled.includes(one.sessionId))
       // Another process may have started the same a moment ago: then theirs is the one to show.
-      if (same && same.sessionId !== stale) {
-        theirs = same.sessionId
-        return undefined
-      }
+      theirs = others.find((one) => one.fingerprint === fingerprint)?.sessionId
+      if (theirs !== undefined) return undefined
       const mine = { sessionId: session.id, fingerprint, expiresAtMs: session.expiresAtMs }
-      const pending = [...now.pending.filter((one) => one !== same), mine]
+      const pending = [...others, mine]
       evicted = pending.slice(0, -MAX_PENDING).map((one) => one.sessionId)
       return { ...now, pending: pending.slice(-MAX_PENDING) }
     })
@@ -193,8 +200,7 @@ export class Consents {
   async #expire(id: string): Promise<void> {
     const held = await this.#parts.sessions.find(id)
     if (held?.value.phase !== 'pending') return
-    await this.#parts.sessions.move(held, { phase: 'expired', reason: 'too many pending' })
-    this.#parts.waiters.wake(id)
+    await this.#parts.settler.settle(held, 'expired', 'too many pending')
   }
 
   /**
@@ -227,9 +233,11 @@ export class Consents {
   async wait(acting: Acting, uri: string, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       signal?.throwIfAborted()
-      const { value: session } = await this.#owned(acting, uri)
+      const held = await this.#owned(acting, uri)
+      const session = held.value
       const status = statusOf(session.phase)
       if (status === 'done') return
+      await this.#parts.settler.settleIfLate(held)
       if (status !== 'pending') throw refusalOf(session)
       await this.#parts.waiters.next(session.id, signal)
     }

@@ -1,7 +1,12 @@
 import type { AccessToken } from '../access-token.js'
 import { Audit } from '../audit.js'
-import { systemClock } from '../clock.js'
-import type { CredentialSource, TokenRequest } from '../context/credential-source.js'
+import type { AwsCredentials } from '../aws/aws-credentials.js'
+import { type Clock, systemClock } from '../clock.js'
+import type {
+  AwsCredentialsRequest,
+  CredentialSource,
+  TokenRequest,
+} from '../context/credential-source.js'
 import { runInScope } from '../context/run-context.js'
 import { isDeputizeError } from '../errors/base.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
@@ -14,6 +19,7 @@ import { type Acting, auditActing, isActing } from '../workload/acting.js'
 import { ConnectionsIndex } from './connections.js'
 import { ConsentCallback } from './consent-callback.js'
 import { ConsentSessions } from './consent-session.js'
+import { ConsentSettler } from './consent-settler.js'
 import { ConsentWaiters } from './consent-waiters.js'
 import { type AuthorizationStatus, Consents } from './consents.js'
 import { unionScopes } from './grant.js'
@@ -35,11 +41,13 @@ export type TokenResult =
 /** Gets the credential for the next service, keeps it in the vault, and renews it. */
 export class OutboundCredentialProvider implements CredentialSource {
   readonly #registry: ProviderRegistry
+  readonly #index: ConnectionsIndex
   readonly #desk: TokenDesk
   readonly #consents: Consents
   readonly #callback: ConsentCallback
   readonly #waiters = new ConsentWaiters()
   readonly #audit: Audit
+  readonly #clock: Clock
 
   /** @throws `TypeError` An option is wrong; it is named. */
   constructor(options: OutboundCredentialProviderOptions) {
@@ -48,18 +56,14 @@ export class OutboundCredentialProvider implements CredentialSource {
     const callbackUrl = checkCallbackUrl(options)
     const identifyUser = checkIdentifyUser(options.identifyUser)
     this.#audit = new Audit(options.audit, clock)
+    this.#clock = clock
     this.#registry = new ProviderRegistry(options.providers, clock)
     const index = new ConnectionsIndex(vault, clock)
-    const parts = {
-      registry: this.#registry,
-      sessions: new ConsentSessions(vault, clock),
-      index,
-      waiters: this.#waiters,
-      audit: this.#audit,
-      clock,
-      callbackUrl,
-    }
-    this.#consents = new Consents(parts)
+    this.#index = index
+    const sessions = new ConsentSessions(vault, clock)
+    const shared = { sessions, waiters: this.#waiters, audit: this.#audit }
+    const settler = new ConsentSettler({ ...shared, onSettled: options.onAuthorizationSettled })
+    this.#consents = new Consents({ ...shared, index, settler, clock, callbackUrl })
     this.#desk = new TokenDesk({
       index,
       engine: new RefreshEngine(vault, clock),
@@ -68,10 +72,12 @@ export class OutboundCredentialProvider implements CredentialSource {
       onAuthorizationRequired: checkMode(options.onAuthorizationRequired ?? 'throw'),
     })
     this.#callback = new ConsentCallback({
-      ...parts,
+      registry: this.#registry,
+      sessions,
       keeper: new GrantKeeper(vault, index, clock),
+      settler,
+      clock,
       identifyUser,
-      onSettled: options.onAuthorizationSettled,
     })
   }
 
@@ -141,6 +147,31 @@ export class OutboundCredentialProvider implements CredentialSource {
   }
 
   /**
+   * Credentials of an `awsIam()` provider with at least five minutes to live, in the form that SDK clients take.
+   *
+   * @throws {@link ConfigurationError} There is no such provider, or an optional package is missing.
+   * @throws {@link AwsCredentialsError} There are none to be had.
+   */
+  async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
+    checkActing(acting, 'getAwsCredentials')
+    const { provider: name, policy } = request
+    const provider = this.#registry.awsIam(name)
+    const { roleArn } = provider
+    const workload = acting.workload.name
+    const credentials = await provider.credentials({ workload, policy, clock: this.#clock })
+    const facts = { ...auditActing(acting), provider: name, ...(roleArn ? { roleArn } : {}) }
+    this.#audit.emit({ type: 'aws_credentials_served', ...facts })
+    return credentials
+  }
+
+  /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
+  awsCredentials(acting: Acting, request: AwsCredentialsRequest): () => Promise<AwsCredentials> {
+    checkActing(acting, 'awsCredentials')
+    this.#registry.awsIam(request.provider)
+    return () => this.getAwsCredentials(acting, request)
+  }
+
+  /**
    * Asks for the user's consent before any tool needs it, and again where there is one already.
    *
    * @throws {@link NoUserError} {@link ConfigurationError}
@@ -153,9 +184,11 @@ export class OutboundCredentialProvider implements CredentialSource {
     const at = this.#registry.oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
+    const connected = await this.#index.labels(user, at.name, at.provider)
     return this.#consents.begin(user, at, {
       scopes: unionScopes(at.provider.scopes, scopes),
       account: request.account,
+      accountHint: connected.length === 1 ? connected[0] : undefined,
       resource: checkResource(request.resource, 'resource') ?? at.provider.resource,
       returnUrl: request.returnUrl,
     })
@@ -186,7 +219,13 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly sessionUri: string
     readonly user: UserRef
   }): Promise<void> {
-    await this.#callback.complete(request.sessionUri, request.user)
+    const { sessionUri, user } = request
+    if (typeof user?.issuer !== 'string' || typeof user.subject !== 'string') {
+      throw new TypeError(
+        'completeAuthorization: user must be a UserRef, { issuer, subject }, from your own session. Sign the user in first.',
+      )
+    }
+    await this.#callback.complete(sessionUri, user)
   }
 
   /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */

@@ -1,4 +1,5 @@
-export type { AuthorizationSettled, IdentifyUser } from './consent-callback.js'
+export type { IdentifyUser } from './consent-callback.js'
+export type { AuthorizationSettled } from './consent-settler.js'
 export type { AuthorizationStatus } from './consents.js'
 export { OutboundCredentialProvider, type TokenResult } from './credential-provider.js'
 export type { OutboundCredentialProviderOptions } from './options.js'

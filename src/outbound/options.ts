@@ -5,7 +5,8 @@ import { printable } from '../errors/base.js'
 import { refuseUrl } from '../http.js'
 import type { Provider } from '../providers/provider.js'
 import type { TokenVault } from '../vault/token-vault.js'
-import type { AuthorizationSettled, IdentifyUser } from './consent-callback.js'
+import type { IdentifyUser } from './consent-callback.js'
+import type { AuthorizationSettled } from './consent-settler.js'
 
 /** What an {@link OutboundCredentialProvider} takes. */
 export interface OutboundCredentialProviderOptions {

@@ -7,7 +7,12 @@ export type TokenPlan =
   | { readonly step: 'use'; readonly token: StoredToken }
   | { readonly step: 'refresh'; readonly refreshToken: string }
   | { readonly step: 'acquire'; readonly scopes: readonly string[] }
-  | { readonly step: 'consent'; readonly scopes: readonly string[] }
+  | {
+      readonly step: 'consent'
+      readonly scopes: readonly string[]
+      /** Those of the wanted scopes that are not granted. */
+      readonly missing: readonly string[]
+    }
 
 /** What is wanted of a grant. */
 export interface Wanted {
@@ -59,23 +64,16 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
     }
   }
 
-  if (grant?.state !== 'active') {
-    return {
-      step: 'consent',
-      scopes: unionScopes(wanted.defaultScopes, grant?.scopes ?? [], wanted.scopes),
+  const active = grant?.state === 'active'
+  const missing = missingScopes(wanted.scopes, active ? grant.scopes : [])
+  if (active && missing.length === 0) {
+    if (usable) return { step: 'use', token: held }
+    if (grant.refreshToken !== undefined) {
+      return { step: 'refresh', refreshToken: grant.refreshToken }
     }
   }
-  if (missingScopes(wanted.scopes, grant.scopes).length > 0) {
-    return {
-      step: 'consent',
-      scopes: unionScopes(wanted.defaultScopes, grant.scopes, wanted.scopes),
-    }
-  }
-  if (usable) return { step: 'use', token: held }
-  if (grant.refreshToken !== undefined) {
-    return { step: 'refresh', refreshToken: grant.refreshToken }
-  }
-  return { step: 'consent', scopes: unionScopes(wanted.defaultScopes, grant.scopes, wanted.scopes) }
+  const scopes = unionScopes(wanted.defaultScopes, grant?.scopes ?? [], wanted.scopes)
+  return { step: 'consent', scopes, missing }
 }
 
 /** Whether a token that could not be renewed may still be served: it covers what is wanted and has not ended. */

@@ -16,6 +16,7 @@ import {
   missingScopes,
   type StoredToken,
   storedToken,
+  unionScopes,
   withToken,
 } from './grant.js'
 import { planToken, stillServes, type TokenPlan, type Wanted } from './plan.js'
@@ -40,6 +41,7 @@ export type Obtained =
   | {
       readonly how: 'consent'
       readonly scopes: readonly string[]
+      readonly missing: readonly string[]
       /** Why a grant that was there is not honoured any more; only where this call found it out. */
       readonly lost?: string
     }
@@ -76,13 +78,13 @@ export class RefreshEngine {
 
   /**
    * A token, or that the user must consent. Whoever asks for the same while it is being got shares it: then
-   * `how` is `served`, since only one caller caused the request.
+   * `how` is `served`, and nothing is `lost`, since only one caller caused the request.
    */
   async obtain(target: GrantTarget, wanted: Wanted): Promise<Obtained> {
     const held = await this.#vault.read<Grant>(target.row)
     const plan = planToken(held?.value, wanted, this.#clock())
     if (plan.step === 'use') return { how: 'served', token: plan.token, grant: held!.value }
-    if (plan.step === 'consent') return { how: 'consent', scopes: plan.scopes }
+    if (plan.step === 'consent') return consentOf(plan)
     const key = JSON.stringify([
       rowName(target),
       wanted.resource ?? null,
@@ -94,8 +96,10 @@ export class RefreshEngine {
       led = true
       return this.#rows.run(rowName(target), () => this.#renew(target, wanted))
     })
-    if (led || obtained.how === 'consent' || obtained.how === 'served') return obtained
-    return { how: 'served', token: obtained.token, grant: obtained.grant }
+    if (led) return obtained
+    if (obtained.how !== 'consent') return { ...obtained, how: 'served' }
+    const { lost: _, ...consent } = obtained
+    return consent
   }
 
   /** One attempt at a time a row in this process; the lease sees to the other processes. */
@@ -111,9 +115,7 @@ export class RefreshEngine {
       const held = await this.#vault.read<Grant>(target.row)
       const plan = planToken(held?.value, wanted, this.#clock())
       if (plan.step === 'use') return { how: 'served', token: plan.token, grant: held!.value }
-      if (plan.step === 'consent') {
-        return { how: 'consent', scopes: plan.scopes, ...(lost === undefined ? {} : { lost }) }
-      }
+      if (plan.step === 'consent') return consentOf(plan, lost)
       const lease = held?.value.lease
       if (lease && lease.holder !== this.#holder && lease.untilMs > this.#clock()) {
         await pause(POLL_MS * (0.5 + Math.random()))
@@ -159,10 +161,10 @@ export class RefreshEngine {
   ): Promise<Obtained> {
     const { resource } = wanted
     if (plan.step === 'acquire') {
-      const answer = await clientCredentialsGrant(target.server, { scopes: plan.scopes, resource })
+      const { answer, requested } = await acquire(target, wanted, plan.scopes)
       const token = storedToken(answer, resource, this.#clock())
       const apply = ({ lease: _, ...grant }: Grant) =>
-        withToken({ ...grant, scopes: answer.scopes, requested: plan.scopes }, token)
+        withToken({ ...grant, scopes: answer.scopes, requested }, token)
       const grant = await this.#persist(target, { claimed, apply, spent: undefined })
       requireScopes(target.name, wanted, token)
       return { how: 'issued', token, grant }
@@ -261,6 +263,28 @@ export class RefreshEngine {
 /** JSON of an array of strings and nulls is as injective as a length-prefixed tuple. */
 function rowName(target: GrantTarget): string {
   return JSON.stringify(target.row.owner.map((part) => part ?? null))
+}
+
+/** Asks for the union; where one of an earlier call's scopes is not allowed any more, for what this call wants alone. */
+async function acquire(target: GrantTarget, wanted: Wanted, union: readonly string[]) {
+  const own = unionScopes(wanted.defaultScopes, wanted.scopes)
+  const ask = async (requested: readonly string[]) => {
+    const { resource } = wanted
+    const answer = await clientCredentialsGrant(target.server, { scopes: requested, resource })
+    return { answer, requested }
+  }
+  try {
+    return await ask(union)
+  } catch (error) {
+    const refused = error instanceof OAuthRefusedError && error.oauthError === 'invalid_scope'
+    if (refused && own.length < union.length) return ask(own)
+    throw error
+  }
+}
+
+function consentOf(plan: Extract<TokenPlan, { step: 'consent' }>, lost?: string): Obtained {
+  const { scopes, missing } = plan
+  return { how: 'consent', scopes, missing, ...(lost === undefined ? {} : { lost }) }
 }
 
 function requireScopes(name: string, wanted: Wanted, token: StoredToken): void {

@@ -2,7 +2,12 @@ import type { Clock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { AuthorizationServer } from '../oauth/server.js'
-import type { ApiKeyProvider, OAuth2Provider, Provider } from '../providers/provider.js'
+import type {
+  ApiKeyProvider,
+  AwsIamProvider,
+  OAuth2Provider,
+  Provider,
+} from '../providers/provider.js'
 
 /** An OAuth 2 provider and the server behind it. */
 export interface RegisteredOAuth2 {
@@ -28,8 +33,8 @@ export class ProviderRegistry {
           `providers: a name is 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-", since it ends the redirect URI; got ${printable(name)}.`,
         )
       }
-      if (provider?.kind !== 'oauth2' && provider?.kind !== 'api-key') {
-        throw new TypeError(`providers.${name} must be made by oauth2() or apiKey().`)
+      if (!['oauth2', 'api-key', 'aws-iam'].includes(provider?.kind)) {
+        throw new TypeError(`providers.${name} must be made by oauth2(), apiKey() or awsIam().`)
       }
       if (provider.kind !== 'oauth2') continue
       const {
@@ -74,7 +79,7 @@ export class ProviderRegistry {
     const provider = this.get(name)
     if (provider.kind !== 'oauth2') {
       throw new ConfigurationError(
-        `Provider "${name}" holds an API key, not tokens. Use requireApiKey() or getApiKey().`,
+        `Provider "${name}" ${gives[provider.kind]}, not tokens. ${instead[provider.kind]}`,
       )
     }
     return { name, provider, server: this.#servers.get(name)! }
@@ -85,7 +90,28 @@ export class ProviderRegistry {
     const provider = this.get(name)
     if (provider.kind === 'api-key') return provider
     throw new ConfigurationError(
-      `Provider "${name}" gives tokens, not an API key. Use requireToken() or getToken().`,
+      `Provider "${name}" ${gives[provider.kind]}, not an API key. ${instead[provider.kind]}`,
     )
   }
+
+  /** @throws {@link ConfigurationError} There is none of that name, or it is of another kind. */
+  awsIam(name: string): AwsIamProvider {
+    const provider = this.get(name)
+    if (provider.kind === 'aws-iam') return provider
+    throw new ConfigurationError(
+      `Provider "${name}" ${gives[provider.kind]}, not AWS credentials. ${instead[provider.kind]}`,
+    )
+  }
+}
+
+const gives: Readonly<Record<Provider['kind'], string>> = {
+  oauth2: 'gives tokens',
+  'api-key': 'holds an API key',
+  'aws-iam': 'gives AWS credentials',
+}
+
+const instead: Readonly<Record<Provider['kind'], string>> = {
+  oauth2: 'Use requireToken() or getToken().',
+  'api-key': 'Use requireApiKey() or getApiKey().',
+  'aws-iam': 'Use requireAwsCredentials() or getAwsCredentials().',
 }

@@ -1,5 +1,5 @@
 import { AccessToken } from '../access-token.js'
-import type { Audit } from '../audit.js'
+import type { Audit, AuditFacts } from '../audit.js'
 import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
 import { isDeputizeError, printable } from '../errors/base.js'
 import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
@@ -20,6 +20,9 @@ interface Parts {
   readonly audit: Audit
   readonly onAuthorizationRequired: OnAuthorizationRequired
 }
+
+/** What every audit event about a token says. */
+type TokenFacts = Omit<Extract<AuditFacts, { type: 'token_served' }>, 'type'>
 
 /** A request whose options are checked and whose defaults are filled in. */
 interface Checked extends TokenRequest {
@@ -64,10 +67,9 @@ export class TokenDesk {
       const account =
         flow === 'M2M' ? undefined : await this.#account(acting as ActingForUser, at, request)
       const obtained = await this.#obtain(acting, at, request, flow, account)
-      if (obtained.how !== 'consent')
-        return this.#deliver(acting, at, flow, account, request, obtained)
-      if (asked) {
-        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: request.scopes })
+      if (obtained.how !== 'consent') return deliver(at, account, obtained)
+      if (asked && obtained.missing.length > 0) {
+        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
       }
       const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
         scopes: obtained.scopes,
@@ -77,83 +79,53 @@ export class TokenDesk {
         returnUrl: request.returnUrl,
       })
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
-      if (mode === 'throw') throw challenge
+      // Asked once and still without a token (one that ended at once, say): the user is not kept busy.
+      if (mode === 'throw' || asked) throw challenge
       if (typeof mode === 'function') await mode(challenge)
       await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
       asked = true
     }
   }
 
-  async #obtain(
+  #obtain(
     acting: Acting,
     at: RegisteredOAuth2,
     request: Checked,
     flow: Flow,
     account: string | undefined,
   ): Promise<Obtained> {
-    const obtained = abortable(
-      this.#parts.engine.obtain(
-        {
-          name: at.name,
-          row: grantKey(acting, flow, at.name, at.provider, account),
-          server: at.server,
-        },
-        {
-          flow,
-          scopes: request.scopes,
-          resource: request.resource,
-          defaultScopes: at.provider.scopes,
-          rejected: request.rejected?.value,
-        },
-      ),
-      request.signal,
-    )
-    const result = await obtained
-    if (result.how === 'consent' && result.lost !== undefined) {
-      this.#parts.audit.emit({
-        type: 'grant_lost',
-        reason: result.lost,
-        ...auditActing(acting),
-        provider: at.name,
-        flow,
-        ...(account === undefined ? {} : { account }),
-      })
+    const target = {
+      name: at.name,
+      row: grantKey(acting, flow, at.name, at.provider, account),
+      server: at.server,
     }
-    return result
+    const { scopes, resource, rejected } = request
+    const wanted = {
+      flow,
+      scopes,
+      resource,
+      defaultScopes: at.provider.scopes,
+      rejected: rejected?.value,
+    }
+    const labelled = account === undefined ? {} : { account }
+    const facts = { ...auditActing(acting), provider: at.name, flow, ...labelled, scopes }
+    // Told also when the caller has gone meanwhile: the server was asked all the same.
+    const obtained = this.#parts.engine.obtain(target, wanted).then((result) => {
+      this.#tell(result, facts)
+      return result
+    })
+    return abortable(obtained, request.signal)
   }
 
-  #deliver(
-    acting: Acting,
-    at: RegisteredOAuth2,
-    flow: Flow,
-    account: string | undefined,
-    request: Checked,
-    obtained: Exclude<Obtained, { how: 'consent' }>,
-  ): AccessToken {
-    const { token, grant } = obtained
-    const facts = {
-      ...auditActing(acting),
-      provider: at.name,
-      flow,
-      ...(account === undefined ? {} : { account }),
-      scopes: request.scopes,
-    }
+  #tell(obtained: Obtained, facts: TokenFacts): void {
+    const { audit } = this.#parts
     if (obtained.how === 'refreshed') {
-      this.#parts.audit.emit({ type: 'token_refreshed', rotated: obtained.rotated, ...facts })
-    } else {
-      this.#parts.audit.emit({
-        type: obtained.how === 'issued' ? 'token_issued' : 'token_served',
-        ...facts,
-      })
+      audit.emit({ type: 'token_refreshed', rotated: obtained.rotated, ...facts })
+    } else if (obtained.how !== 'consent') {
+      audit.emit({ type: obtained.how === 'issued' ? 'token_issued' : 'token_served', ...facts })
+    } else if (obtained.lost !== undefined) {
+      audit.emit({ type: 'grant_lost', reason: obtained.lost, ...facts })
     }
-    return new AccessToken(token.value, {
-      tokenType: token.tokenType,
-      expiresAtMs: token.expiresAtMs,
-      scopes: token.scopes,
-      missingScopes: missingScopes(grant.requested, grant.scopes),
-      provider: at.name,
-      account,
-    })
   }
 
   /** The account that is meant; `undefined` when none is connected yet and none was named. */
@@ -163,18 +135,25 @@ export class TokenDesk {
     request: TokenRequest,
   ): Promise<string | undefined> {
     if (request.account !== undefined) return request.account
-    const { accounts } = await this.#parts.index.read(acting)
-    const labels = accounts
-      .filter(
-        (one) =>
-          one.provider === at.name &&
-          one.issuer === at.provider.issuer &&
-          one.clientId === at.provider.clientId,
-      )
-      .map((one) => one.account)
+    const labels = await this.#parts.index.labels(acting, at.name, at.provider)
     if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
     return labels[0]
   }
+}
+
+function deliver(
+  at: RegisteredOAuth2,
+  account: string | undefined,
+  { token, grant }: Exclude<Obtained, { how: 'consent' }>,
+): AccessToken {
+  return new AccessToken(token.value, {
+    tokenType: token.tokenType,
+    expiresAtMs: token.expiresAtMs,
+    scopes: token.scopes,
+    missingScopes: missingScopes(grant.requested, grant.scopes),
+    provider: at.name,
+    account,
+  })
 }
 
 function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
@@ -204,6 +183,10 @@ export function checkMode(mode: OnAuthorizationRequired): OnAuthorizationRequire
 /** Ends one caller's waiting; the task, which others may share, goes on. */
 async function abortable<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return task
+  if (signal.aborted) {
+    task.catch(() => {})
+    throw signal.reason
+  }
   let abort!: () => void
   const aborted = new Promise<never>((_, reject) => {
     abort = () => reject(signal.reason)

@@ -1,3 +1,6 @@
+import type { AwsCredentials } from '../aws/aws-credentials.js'
+import type { SignedRequest, UnsignedRequest } from '../aws/sign-request.js'
+import type { Clock } from '../clock.js'
 import type { Fetch } from '../http.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
 import type { SecretInput } from '../secret.js'
@@ -32,5 +35,21 @@ export interface ApiKeyProvider {
   readonly allowInsecureLoopback: boolean
 }
 
+/** AWS credentials, and how requests are signed with them. Made by {@link awsIam}. */
+export interface AwsIamProvider {
+  readonly kind: 'aws-iam'
+  readonly region: string
+  readonly service: string
+  readonly roleArn?: string | undefined
+  readonly origins: readonly string[]
+  readonly allowInsecureLoopback: boolean
+  readonly credentials: (request: {
+    readonly workload: string
+    readonly policy?: string | Readonly<Record<string, unknown>> | undefined
+    readonly clock: Clock
+  }) => Promise<AwsCredentials>
+  readonly sign: (request: UnsignedRequest, credentials: AwsCredentials) => Promise<SignedRequest>
+}
+
 /** Where one kind of credential comes from. */
-export type Provider = OAuth2Provider | ApiKeyProvider
+export type Provider = OAuth2Provider | ApiKeyProvider | AwsIamProvider

@@ -4,4 +4,11 @@ export {
   startAuthorizationServer,
   type UserTokenOptions,
 } from './authorization-server.js'
+export {
+  type FakeStsCaller,
+  type FakeStsOptions,
+  type FakeStsRequest,
+  type RunningFakeSts,
+  startFakeSts,
+} from './fake-sts.js'
 export { describeVaultStore, type StoreContractOptions, type TestRunner } from './store-contract.js'

@@ -1,7 +1,7 @@
-import { type CallerOptions, callerScope } from '../context/caller.js'
-import { runInScope } from '../context/run-context.js'
+import type { CallerOptions } from '../context/caller.js'
+import type { Scope } from '../context/run-context.js'
 import type { Secret } from '../secret.js'
-import { checkWrappable, decoratorContext, dress } from './wrap.js'
+import { wrapFunction } from './wrap-function.js'
 
 /** Which API key a function requires, and for whom. */
 export interface RequireApiKeyOptions extends CallerOptions {
@@ -27,33 +27,6 @@ export function requireApiKey<This, A extends unknown[], R>(
 export function requireApiKey(options: RequireApiKeyOptions): RequireApiKey
 export function requireApiKey(options: RequireApiKeyOptions, ...rest: [fn?: unknown]): unknown {
   const { provider } = options
-  if (typeof provider !== 'string' || provider === '') {
-    throw new TypeError(
-      'requireApiKey() needs the option provider: a name of the option providers.',
-    )
-  }
-  const what = `requireApiKey({ provider: ${JSON.stringify(provider)} })`
-  const credential = `key ${provider}`
-  const wrap = (fn: unknown) => {
-    checkWrappable(fn, credential, what)
-    return dress(
-      async function (this: unknown, ...args: unknown[]) {
-        const scope = callerScope(options, what, args)
-        const key = await scope.credentials.getApiKey(scope.acting, { provider })
-        return runInScope(scope, () => Reflect.apply(fn, this, [key, ...args]))
-      },
-      fn,
-      credential,
-      1,
-    )
-  }
-  if (rest.length > 0) return wrap(rest[0])
-  return (fn: unknown, second?: unknown) => {
-    if (decoratorContext(second)) {
-      throw new TypeError(
-        'requireApiKey() does not decorate methods: wrap the function that makes the call, or use authenticatedFetch().',
-      )
-    }
-    return wrap(fn)
-  }
+  const get = ({ credentials, acting }: Scope) => credentials.getApiKey(acting, { provider })
+  return wrapFunction({ name: 'requireApiKey', provider, kind: 'key', options, get }, rest)
 }

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { fakeClock } from '../../test/support/issuer.js'
 import { jwtBearer } from '../inbound/jwt-bearer.js'
 import { generateSigningJwk } from '../jwt/sign.js'
+import { localKeys } from '../vault/key-ring.js'
+import { tokenVault } from '../vault/token-vault.js'
 import { WorkloadIdentity } from './identity.js'
 import { signingKeys } from './signing-keys.js'
 
@@ -41,6 +43,18 @@ describe('the handler of a workload', () => {
       id_token_signing_alg_values_supported: ['ES256'],
     })
     expect((await ask(issuer, `${base}${JWKS}?x=1`)).status).toBe(200)
+  })
+
+  it('answers 503 while the vault that keeps the key is down', async () => {
+    const down = () => Promise.reject(new Error('down'))
+    const store = { get: down, put: down, delete: down, scan: down }
+    const vault = tokenVault({ store, keys: localKeys(new Uint8Array(32).fill(3)) })
+    const issuer = 'https://agents.example'
+    const agent = new WorkloadIdentity({ name: 'agent', issuer, keys: signingKeys({ vault }) })
+    const response = await agent.handler(new Request(`${issuer}${JWKS}`))
+    expect(response.status).toBe(503)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect((await agent.handler(new Request(`${issuer}${METADATA}`))).status).toBe(200)
   })
 
   it('J13 publishes all keys, and of each the public half only', async () => {

@@ -13,7 +13,8 @@ export function jwksUri(issuer: string): string {
 }
 
 /**
- * Answers for a workload's metadata (OpenID Connect Discovery §4) and its JWKS; 404 for anything else.
+ * Answers for a workload's metadata (OpenID Connect Discovery §4) and its JWKS; 503 while the keys cannot be had, and 404
+ * for anything else.
  *
  * @param publicKeys Asked for only when the JWKS is.
  */
@@ -24,15 +25,20 @@ export async function publish(
 ): Promise<Response> {
   const { pathname } = new URL(request.url)
   const base = new URL(issuer).pathname.replace(/\/$/, '')
-  const document =
-    pathname === `${base}/.well-known/openid-configuration`
-      ? metadata(issuer)
-      : pathname === `${base}/.well-known/jwks.json`
-        ? { keys: await publicKeys() }
-        : undefined
-  if (!document) return new Response('Not found', { status: 404 })
+  const keys = pathname === `${base}/.well-known/jwks.json`
+  if (!keys && pathname !== `${base}/.well-known/openid-configuration`) {
+    return new Response('Not found', { status: 404 })
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return new Response('Method not allowed', { status: 405, headers: { allow: 'GET, HEAD' } })
+  }
+  let document: object
+  try {
+    document = keys ? { keys: await publicKeys() } : metadata(issuer)
+  } catch {
+    // The vault that keeps the key is down: whoever asks has kept the keys of the last time.
+    const retry = { 'retry-after': '5', 'cache-control': 'no-store' }
+    return new Response('Try again', { status: 503, headers: retry })
   }
   return new Response(request.method === 'HEAD' ? null : JSON.stringify(document), { headers })
 }

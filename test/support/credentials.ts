@@ -27,6 +27,10 @@ export class FakeCredentials implements CredentialSource {
     this.#origins = origins
   }
 
+  async getAwsCredentials(): Promise<never> {
+    throw new TypeError('There are no AWS credentials here.')
+  }
+
   async getToken(acting: Acting, request: TokenRequest): Promise<AccessToken> {
     const subject = acting.user?.subject ?? 'nobody'
     this.asked.push({ ...request, subject })

@@ -7,9 +7,11 @@ export type { NodeMessage }
 /**
  * The request as it stood on the wire: the target as it was sent, the header pairs in their order and spelling, and the
  * thumbprint of the client certificate, where the server asked for one (`requestCert`).
- * The body is read only when somebody reads it.
+ * The body is read only when somebody reads it, and only once: an application that wants it too reads it first.
+ *
+ * @param body The body, where the application has read it already.
  */
-export function rawRequest(message: NodeMessage): RawRequest {
+export function rawRequest(message: NodeMessage, body?: Uint8Array): RawRequest {
   const headers: [string, string][] = []
   for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
     const name = message.rawHeaders[at]!
@@ -21,7 +23,7 @@ export function rawRequest(message: NodeMessage): RawRequest {
     method: message.method ?? 'GET',
     target: message.url ?? '/',
     headers,
-    body: message,
+    body: body ?? message,
     clientCertificateThumbprint: clientCertificateThumbprint(message),
   }
 }

@@ -1,0 +1,256 @@
+import { hex } from '../bytes.js'
+import type { Clock } from '../clock.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import { type IamIdentity, makePrincipal, type Principal } from '../principal.js'
+import { Secret } from '../secret.js'
+import { findSignature, type PresentedSignature, readSignature } from '../sigv4/authorization.js'
+import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
+import { HeaderFields } from '../sigv4/header-fields.js'
+import { ambiguous, malformed } from '../sigv4/refusal.js'
+import { SigningKeys } from '../sigv4/signing-key.js'
+import { splitTarget } from '../sigv4/target.js'
+import { checkCoverage, checkSignature, type SignedRequest, sameText } from '../sigv4/verify.js'
+import { assertedUser } from './asserted-user.js'
+import type {
+  Authenticator,
+  AuthenticatorContext,
+  InboundRequest,
+  Recognition,
+} from './authenticator.js'
+import { claimOnce, memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
+import {
+  checkSigV4Options,
+  type SigV4Caller,
+  type SigV4Key,
+  type SigV4Options,
+  type SigV4Rules,
+} from './sigv4-options.js'
+
+/**
+ * Accepts requests that are signed with AWS Signature Version 4, in the header or as a presigned URL, by keys that this
+ * service knows
+ * ([IAM user guide](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html)).
+ *
+ * @throws `TypeError` naming the option that is wrong.
+ */
+export function sigv4(options: SigV4Options): Authenticator {
+  const rules = checkSigV4Options(options)
+  const issuer = `urn:deputize:sigv4:${rules.region}:${rules.service}`
+  const judge = new Judge(rules, issuer)
+  return Object.freeze({
+    name: 'sigv4' as const,
+    issuers: Object.freeze([issuer]),
+    userIdHeader: rules.user.header,
+    recognise(request): Recognition {
+      const form = findSignature(request.headers, request.target)
+      if (form === undefined) return { kind: 'absent' }
+      try {
+        const signed = readRequest(request, form)
+        const { region, service, accessKeyId } = signed.presented
+        if (region !== rules.region || service !== rules.service) {
+          return foreign('ERR_SCOPE_MISMATCH', 'it is signed for another region or service')
+        }
+        if (!rules.accessKeyId.test(accessKeyId)) {
+          return foreign('ERR_MALFORMED_SIGNATURE', 'the access key id does not look like one')
+        }
+        return {
+          kind: 'mine',
+          issuer,
+          authenticate: (context) => judge.authenticate(request, signed, context),
+        }
+      } catch (error) {
+        if (error instanceof InboundAuthError) return { kind: 'refused', error }
+        throw error
+      }
+    },
+  } satisfies Authenticator)
+}
+
+function readRequest(
+  request: InboundRequest,
+  form: NonNullable<ReturnType<typeof findSignature>>,
+): SignedRequest {
+  if (form === 'both') throw ambiguous('there is a signature in the header and one in the query')
+  const fields = new HeaderFields(request.headers)
+  if (!request.raw && fields.get('host') === undefined) {
+    throw new InboundAuthError('ERR_RAW_REQUEST_REQUIRED', {
+      reason: 'the Web Request has no host header',
+    })
+  }
+  const target = splitTarget(request.target)
+  const presented = readSignature(form, fields, target.query)
+  return { method: request.method, target, fields, body: request.body, presented }
+}
+
+/**
+ * Refuses a Web `Request` unless it tells what was on the wire: its URL was parsed and its headers were merged.
+ * Percent-encoded bytes that the parser itself could have written, and merged values, cannot be told from real ones.
+ */
+function requireUntouched(request: InboundRequest, signed: SignedRequest, rules: SigV4Rules): void {
+  const { target, fields, presented } = signed
+  const refuse = (reason: string): never => {
+    throw new InboundAuthError('ERR_RAW_REQUEST_REQUIRED', { reason })
+  }
+  if (rules.pathStyle === 's3') refuse('a Web Request does not keep dots and slashes of its path')
+  // Bytes that the URL parser writes encoded, where they came bare (URL standard, path percent-encode set).
+  if (/%(?:[01][0-9a-f]|2[023]|3[cef]|5[ce]|60|7[b-df]|[89a-f][0-9a-f])/i.test(target.path)) {
+    refuse('the path could have been encoded when the Web Request was made')
+  }
+  for (const name of presented.signedNames) {
+    if (fields.get(name)?.includes(',')) refuse('a signed header could be several merged ones')
+  }
+  if (!request.target.startsWith('/')) throw malformed('the request target is not a path')
+}
+
+/** Judges signatures for one region and service. */
+class Judge {
+  readonly #rules: SigV4Rules
+  readonly #issuer: string
+  readonly #digest: Digest = platformDigest()
+  readonly #keys: SigningKeys
+  /** Keys for ids that nobody has. Kept apart, so that they crowd out no caller's, and as well, so that both cost the same. */
+  readonly #decoys: SigningKeys
+  readonly #decoySecret = hex(crypto.getRandomValues(new Uint8Array(20)))
+  #replay: ReplayGuard | undefined
+
+  constructor(rules: SigV4Rules, issuer: string) {
+    this.#rules = rules
+    this.#issuer = issuer
+    this.#keys = new SigningKeys(this.#digest, rules.region, rules.service)
+    this.#decoys = new SigningKeys(this.#digest, rules.region, rules.service)
+  }
+
+  async authenticate(
+    request: InboundRequest,
+    signed: SignedRequest,
+    { clock }: AuthenticatorContext,
+  ): Promise<Principal> {
+    const rules = this.#rules
+    const { presented } = signed
+    if (!request.raw) requireUntouched(request, signed, rules)
+    checkCoverage(signed, rules, clock())
+    const looked = this.#lookUp(presented.accessKeyId)
+    const found = looked instanceof Promise ? await looked : looked
+    const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
+    const keys = found ? this.#keys : this.#decoys
+    const known = found !== undefined && sameToken(found.sessionToken, presented.sessionToken)
+    const judged = after(keys.get(presented.accessKeyId, secret, presented.date), (key) =>
+      checkSignature(signed, rules, this.#digest, key, known),
+    )
+    if (judged instanceof Promise) await judged
+    if (rules.replay !== null) await this.#claim(rules.replay, presented, clock)
+    const facts = this.#facts(presented, found?.principal)
+    const userId = signed.fields.get(rules.user.header)
+    if (userId === undefined) return makePrincipal(facts)
+    const user = await assertedUser(rules.user, makePrincipal(facts), userId)
+    return makePrincipal({ ...facts, ...(user ? { user } : {}) })
+  }
+
+  #claim(
+    replay: ReplayGuard | undefined,
+    presented: PresentedSignature,
+    clock: Clock,
+  ): Promise<void> {
+    this.#replay ??= replay ?? memoryReplayGuard({ clock })
+    const guard = this.#replay
+    const { date, region, service, signature, accessKeyId, signedAtMs, lifetimeMs } = presented
+    // The signature is a function of all that is signed: another spelling of the same request has the same one.
+    const id = `sigv4\n${accessKeyId}\n${date}/${region}/${service}\n${signature}`
+    const untilMs = signedAtMs + (lifetimeMs ?? this.#rules.clockSkewMs) + GUARD_MARGIN_MS
+    const hash = this.#digest.sha256(id)
+    return typeof hash === 'string'
+      ? claimOnce(guard, hash, untilMs)
+      : hash.then((hash) => claimOnce(guard, hash, untilMs))
+  }
+
+  #lookUp(accessKeyId: string): Soon<SigV4Key | undefined> {
+    try {
+      const found = this.#rules.credentials(accessKeyId)
+      if (typeof (found as PromiseLike<unknown> | undefined)?.then !== 'function') {
+        return checkKey(found as SigV4Key | undefined)
+      }
+      return Promise.resolve(found).then(checkKey, (cause: unknown) => {
+        throw unavailable('credentials() failed', cause)
+      })
+    } catch (cause) {
+      if (cause instanceof InboundAuthError) throw cause
+      throw unavailable('credentials() failed', cause)
+    }
+  }
+
+  #facts(presented: PresentedSignature, caller: SigV4Caller | undefined): Principal {
+    const { accessKeyId, region, service, signedAtMs, lifetimeMs } = presented
+    const claims = Object.freeze({ __proto__: null, accessKeyId, region, service })
+    const iam = caller && iamIdentity(caller, accessKeyId)
+    return {
+      method: 'sigv4',
+      issuer: iam ? accountArn(iam.arn) : this.#issuer,
+      subject: iam ? iam.principalArn : accessKeyId,
+      scopes: [],
+      audience: [service],
+      claims,
+      ...(lifetimeMs === undefined ? {} : { expiresAtMs: signedAtMs + lifetimeMs }),
+      ...(iam ? { iam } : {}),
+    }
+  }
+}
+
+/** How much longer a used signature is remembered than it serves, for clocks of stores that run ahead. */
+const GUARD_MARGIN_MS = 60_000
+
+const CALLER_ARN = /^arn:aws[a-z-]*:(?:iam|sts)::\d{12}:[\x21-\x7e]{1,1024}$/
+
+/** What `credentials` gave, if it can be used. `null` is taken for nothing. */
+function checkKey(found: SigV4Key | undefined): SigV4Key | undefined {
+  if (found === undefined || found === null) return undefined
+  const { secretAccessKey, sessionToken, principal } = found
+  if (!isSecret(secretAccessKey)) throw unavailable('credentials() gave no secretAccessKey')
+  if (sessionToken !== undefined && !isSecret(sessionToken)) {
+    throw unavailable('credentials() gave a sessionToken that is none')
+  }
+  if (principal !== undefined && !CALLER_ARN.test(principal?.arn)) {
+    throw unavailable('credentials() gave a principal without the ARN of a caller')
+  }
+  return found
+}
+
+function iamIdentity(caller: SigV4Caller, accessKeyId: string): IamIdentity {
+  const [, partition, , , accountId = '', resource = ''] = caller.arn.split(':')
+  // A session's name is chosen by whoever assumes the role: permissions are the role's.
+  const role = /^assumed-role\/([^/]+)\/[^/]+$/.exec(resource)?.[1]
+  return {
+    accountId,
+    arn: caller.arn,
+    principalArn: role ? `arn:${partition}:iam::${accountId}:role/${role}` : caller.arn,
+    userId: caller.userId ?? accessKeyId,
+  }
+}
+
+function accountArn(arn: string): string {
+  const [, partition, , , accountId] = arn.split(':')
+  return `arn:${partition}:iam::${accountId}:root`
+}
+
+function isSecret(value: unknown): boolean {
+  return value instanceof Secret || (typeof value === 'string' && value !== '')
+}
+
+function reveal(value: string | Secret): string {
+  return typeof value === 'string' ? value : value.reveal()
+}
+
+function sameToken(expected: string | Secret | undefined, presented: string | undefined): boolean {
+  if (expected === undefined || presented === undefined) return expected === presented
+  return sameText(reveal(expected), presented)
+}
+
+function unavailable(reason: string, cause?: unknown): InboundAuthError {
+  return new InboundAuthError('ERR_KEYS_UNAVAILABLE', { reason, cause })
+}
+
+function foreign(
+  code: 'ERR_SCOPE_MISMATCH' | 'ERR_MALFORMED_SIGNATURE',
+  reason: string,
+): Recognition {
+  return { kind: 'foreign', error: new InboundAuthError(code, { reason }) }
+}

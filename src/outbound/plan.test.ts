@@ -1,0 +1,140 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { emptyGrant, type Grant, type StoredToken } from './grant.js'
+import { isFresh, planToken, stillServes, type Wanted } from './plan.js'
+
+const now = 1_800_000_000_000
+const HOUR = 3_600_000
+const token: StoredToken = {
+  value: 't',
+  tokenType: 'Bearer',
+  scopes: ['read', 'write'],
+  issuedAtMs: now,
+  expiresAtMs: now + HOUR,
+}
+const grant: Grant = {
+  ...emptyGrant,
+  scopes: ['read', 'write'],
+  requested: ['read', 'write'],
+  refreshToken: 'rt',
+  tokens: [token],
+}
+const { refreshToken: _, ...withoutRefresh } = grant
+const none: Grant = { ...grant, tokens: [] }
+const stale = (left: number): Grant => ({
+  ...grant,
+  tokens: [{ ...token, expiresAtMs: now + left, issuedAtMs: now + left - HOUR }],
+})
+const user = (extra: Partial<Wanted> = {}): Wanted => ({
+  flow: 'USER_FEDERATION',
+  scopes: ['read'],
+  defaultScopes: [],
+  ...extra,
+})
+const self = (extra: Partial<Wanted> = {}): Wanted => ({ ...user(extra), flow: 'M2M' })
+
+describe('planToken', () => {
+  it.each<[string, Grant | undefined, Wanted, string]>([
+    ['nothing held', undefined, user(), 'consent'],
+    ['fresh and covering', grant, user(), 'use'],
+    ['a subset', grant, user({ scopes: ['write'] }), 'use'],
+    ['no scope wanted', grant, user({ scopes: [] }), 'use'],
+    ['openid, which no server echoes', grant, user({ scopes: ['openid', 'read'] }), 'use'],
+    ['a minute and a bit left', stale(60_001), user(), 'use'],
+    ['exactly a minute left', stale(60_000), user(), 'refresh'],
+    ['ended', stale(-1), user(), 'refresh'],
+    ['ended, no refresh token', { ...withoutRefresh, tokens: [] }, user(), 'consent'],
+    ['fresh, no refresh token', withoutRefresh, user(), 'use'],
+    ['a scope never granted', grant, user({ scopes: ['admin'] }), 'consent'],
+    ['refused by the resource', grant, user({ rejected: 't' }), 'refresh'],
+    ['another was refused', grant, user({ rejected: 'old' }), 'use'],
+    ['refused, no refresh token', withoutRefresh, user({ rejected: 't' }), 'consent'],
+    ['another resource', grant, user({ resource: 'https://b.example' }), 'refresh'],
+    ['not honoured any more', { ...grant, state: 'needs_consent' }, user(), 'consent'],
+    [
+      'a token that covers less than the grant',
+      { ...grant, tokens: [{ ...token, scopes: ['write'] }] },
+      user(),
+      'refresh',
+    ],
+    ['nothing held, as self', undefined, self(), 'acquire'],
+    ['fresh, as self', grant, self(), 'use'],
+    ['ended, as self, whatever refresh token there is', stale(-1), self(), 'acquire'],
+    ['more scopes, as self', grant, self({ scopes: ['admin'] }), 'acquire'],
+    ['not honoured, as self', { ...none, state: 'needs_consent' }, self(), 'acquire'],
+  ])('%s -> %s', (_name, held, wanted, step) => {
+    expect(planToken(held, wanted, now).step).toBe(step)
+  })
+
+  it('asks for the union of the defaults, what is granted, and what is wanted', () => {
+    const wanted = { scopes: ['admin', 'read'], defaultScopes: ['openid'] }
+    const scopes = ['openid', 'read', 'write', 'admin']
+    expect(planToken(grant, user(wanted), now)).toEqual({
+      step: 'consent',
+      scopes,
+      missing: ['admin'],
+    })
+    expect(planToken(grant, self(wanted), now)).toEqual({ step: 'acquire', scopes })
+  })
+
+  it('never hands out a token that lacks a scope, that was refused, or that ended', () => {
+    const scope = fc.constantFrom('a', 'b', 'c', 'openid')
+    const scopes = fc.uniqueArray(scope)
+    const tokens = fc.array(
+      fc.record({
+        value: fc.constantFrom('t1', 't2'),
+        tokenType: fc.constant('Bearer'),
+        scopes,
+        issuedAtMs: fc.integer({ min: now - HOUR, max: now }),
+        expiresAtMs: fc.integer({ min: now - HOUR, max: now + HOUR }),
+      }),
+      { maxLength: 2 },
+    )
+    fc.assert(
+      fc.property(
+        tokens,
+        scopes,
+        scopes,
+        fc.boolean(),
+        fc.boolean(),
+        (held, granted, want, m2m, bad) => {
+          const rejected = bad ? 't1' : undefined
+          const wanted = (m2m ? self : user)({ scopes: want, rejected })
+          const plan = planToken({ ...emptyGrant, scopes: granted, tokens: held }, wanted, now)
+          if (plan.step !== 'use') return
+          expect(plan.token.value).not.toBe(rejected)
+          expect(plan.token.expiresAtMs).toBeGreaterThan(now)
+          for (const one of want) if (one !== 'openid') expect(plan.token.scopes).toContain(one)
+        },
+      ),
+    )
+  })
+})
+
+describe('isFresh', () => {
+  it.each([
+    ['no expiry told', undefined, 0, true],
+    ['half of a short life left, and a bit', 10_000, 4_999, true],
+    ['half of a short life gone', 10_000, 5_000, false],
+    ['a life of nothing', 0, 0, false],
+    ['a clock that went back', 3_600_000, -7_200_000, true],
+  ])('%s', (_name, lifetimeMs, agoMs, fresh) => {
+    const { expiresAtMs: _, ...open } = token
+    const one =
+      lifetimeMs === undefined ? open : { ...open, expiresAtMs: token.issuedAtMs + lifetimeMs }
+    expect(isFresh(one, token.issuedAtMs + agoMs)).toBe(fresh)
+  })
+})
+
+describe('stillServes', () => {
+  it.each<[string, Grant | undefined, Wanted, boolean]>([
+    ['a second left', stale(1_000), user(), true],
+    ['ended this moment', stale(0), user(), false],
+    ['nothing held', undefined, user(), false],
+    ['refused by the resource', stale(1_000), user({ rejected: 't' }), false],
+    ['too few scopes', stale(1_000), user({ scopes: ['admin'] }), false],
+    ['another resource', stale(1_000), user({ resource: 'https://b.example' }), false],
+  ])('%s', (_name, held, wanted, serves) => {
+    expect(stillServes(held, wanted, now) !== undefined).toBe(serves)
+  })
+})

@@ -1,0 +1,175 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type HostileServer,
+  replyJson,
+  startHostileServer,
+} from '../../test/support/hostile-server.js'
+import { codeOf, fakeClock } from '../../test/support/issuer.js'
+import { AuthorizationServer } from '../oauth/server.js'
+import { startAuthorizationServer } from '../testing/index.js'
+import { tokenVault } from '../vault/token-vault.js'
+import { emptyGrant, type Grant } from './grant.js'
+import type { Wanted } from './plan.js'
+import { RefreshEngine } from './refresh-engine.js'
+
+let hostile: HostileServer
+let asked: string[] = []
+beforeAll(async () => {
+  hostile = await startHostileServer()
+})
+afterAll(() => hostile[Symbol.asyncDispose]())
+beforeEach(() => {
+  asked = []
+})
+
+const answers = (...bodies: object[]) => {
+  hostile.routes.set('/token', (response, request) => {
+    asked.push(request.form.get('refresh_token') ?? request.form.get('scope') ?? '')
+    const body = bodies.length > 1 ? bodies.shift() : bodies[0]
+    replyJson({ token_type: 'bearer', expires_in: 60, ...body })(response, request)
+  })
+}
+const wanted = (extra: Partial<Wanted> = {}): Wanted => ({
+  flow: 'USER_FEDERATION',
+  scopes: ['read'],
+  defaultScopes: [],
+  ...extra,
+})
+
+async function withGrant(grant: Partial<Grant> | undefined, issuer = hostile.issuer) {
+  const clock = fakeClock()
+  const vault = tokenVault()
+  const row = { kind: 'grant', owner: ['x'] } as const
+  const held: Grant = {
+    ...emptyGrant,
+    scopes: ['read', 'write'],
+    requested: ['read', 'write'],
+    refreshToken: 'rt-0',
+    ...grant,
+  }
+  if (grant) await vault.write(row, held, { replaces: 0 })
+  const server = new AuthorizationServer({
+    name: 'api',
+    issuer,
+    clientId: 'agent',
+    clientAuth: 'client_secret_basic',
+    clientSecret: 's3cret',
+    allowInsecureLoopback: true,
+    timeoutMs: 1_000,
+    clock,
+  })
+  const engine = new RefreshEngine(vault, clock)
+  return {
+    clock,
+    stored: async () => (await vault.read<Grant>(row))?.value,
+    obtain: (extra?: Partial<Wanted>) => engine.obtain({ name: 'api', row, server }, wanted(extra)),
+  }
+}
+
+describe('a refresh', () => {
+  it('keeps the refresh token when none comes back (O26)', async () => {
+    const { obtain, clock } = await withGrant({})
+    answers({ access_token: 'a1' }, { access_token: 'a2' })
+    expect(await obtain()).toMatchObject({ how: 'refreshed', rotated: false })
+    clock.advance(60_000)
+    expect(await obtain()).toMatchObject({ how: 'refreshed', token: { value: 'a2' } })
+    expect(asked).toEqual(['rt-0', 'rt-0'])
+  })
+
+  it('stores the new refresh token with the token, and gives the lease back (O28)', async () => {
+    const { obtain, stored } = await withGrant({})
+    answers({ access_token: 'a1', refresh_token: 'rt-1' })
+    expect(await obtain()).toMatchObject({ how: 'refreshed', rotated: true })
+    expect(await stored()).toMatchObject({ refreshToken: 'rt-1', tokens: [{ value: 'a1' }] })
+    expect(await stored()).not.toHaveProperty('lease')
+  })
+
+  it('that narrows the grant says so, keeps what is left, and asks for consent next (O18)', async () => {
+    const { obtain, stored } = await withGrant({})
+    answers({ access_token: 'a1', refresh_token: 'rt-1', scope: 'write' })
+    expect(await codeOf(obtain())).toBe('ERR_SCOPE_NOT_GRANTED')
+    expect(await stored()).toMatchObject({ refreshToken: 'rt-1', scopes: ['write'] })
+    expect(await obtain({ scopes: ['write'] })).toMatchObject({ how: 'served' })
+    expect(await obtain()).toMatchObject({ how: 'consent', missing: ['read'] })
+    expect(asked).toHaveLength(1)
+  })
+
+  it('that gives more than was asked serves more (O17)', async () => {
+    const { obtain } = await withGrant({})
+    answers({ access_token: 'a1', scope: 'read write admin' })
+    await obtain()
+    expect(await obtain({ scopes: ['admin'] })).toMatchObject({ how: 'served' })
+  })
+
+  it('whose token ends at once is used once, and asked for again (O21)', async () => {
+    const { obtain } = await withGrant({})
+    answers({ access_token: 'a1', expires_in: 0 })
+    expect(await obtain()).toMatchObject({ how: 'refreshed', token: { value: 'a1' } })
+    expect(await obtain()).toMatchObject({ how: 'refreshed' })
+    expect(asked).toHaveLength(2)
+  })
+
+  it.each([{ error: 'invalid_grant' }, { error: 'invalid_grant', access_token: undefined }])(
+    'refused with status 200 ends the grant as with 400: %j (O24)',
+    async (body) => {
+      const { obtain, stored } = await withGrant({})
+      answers(body)
+      expect(await obtain()).toMatchObject({ how: 'consent', lost: 'invalid_grant' })
+      const after = await stored()
+      expect(after).toMatchObject({ state: 'needs_consent', reason: 'invalid_grant', tokens: [] })
+      expect(after).not.toHaveProperty('refreshToken')
+    },
+  )
+
+  it.each(['invalid_client', 'unauthorized_client', 'invalid_request', 'server_error', 'odd_code'])(
+    'refused with %s keeps the grant',
+    async (error) => {
+      const { obtain, stored } = await withGrant({})
+      answers({ error })
+      expect(await codeOf(obtain())).toBe('ERR_OAUTH_REFUSED')
+      expect(await stored()).toMatchObject({ state: 'active', refreshToken: 'rt-0' })
+      expect(await stored()).not.toHaveProperty('lease')
+    },
+  )
+
+  it('for each resource has its own token and shares the refresh token', async () => {
+    const { obtain, stored } = await withGrant({})
+    answers(
+      { access_token: 'a', refresh_token: 'rt-1' },
+      { access_token: 'b', refresh_token: 'rt-2' },
+    )
+    const [a, b] = await Promise.all([
+      obtain({ resource: 'https://a.example' }),
+      obtain({ resource: 'https://b.example' }),
+    ])
+    expect([a, b]).toMatchObject([{ token: { value: 'a' } }, { token: { value: 'b' } }])
+    expect(asked).toEqual(['rt-0', 'rt-1'])
+    expect(await stored()).toMatchObject({ refreshToken: 'rt-2', scopes: ['read', 'write'] })
+  })
+})
+
+describe('a token in the agent’s own name', () => {
+  it('is asked for with the defaults of the provider', async () => {
+    const { obtain } = await withGrant(undefined)
+    answers({ access_token: 'a1' })
+    await obtain({ flow: 'M2M', defaultScopes: ['base'] })
+    expect(asked).toEqual(['base read'])
+  })
+
+  it('with fewer scopes is not handed out for more, and is for what it has (O18)', async () => {
+    const { obtain } = await withGrant(undefined)
+    answers({ access_token: 'a1', scope: 'read' })
+    expect(await codeOf(obtain({ flow: 'M2M', scopes: ['read', 'write'] }))).toBe(
+      'ERR_SCOPE_NOT_GRANTED',
+    )
+    expect(await obtain({ flow: 'M2M' })).toMatchObject({ how: 'served' })
+  })
+
+  it('comes from the plain authorization server of deputize/testing too', async () => {
+    await using server = await startAuthorizationServer({ clientSecret: 's3cret' })
+    const { obtain } = await withGrant(undefined, server.issuer)
+    const all = await Promise.all(Array.from({ length: 50 }, () => obtain({ flow: 'M2M' })))
+    expect(all.filter((one) => one.how === 'issued')).toHaveLength(1)
+    expect(server.requests.filter((line) => line === 'POST /token')).toHaveLength(1)
+  })
+})

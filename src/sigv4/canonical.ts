@@ -1,0 +1,37 @@
+import { type PresentedSignature, SIGNATURE_PARAMETER } from './authorization.js'
+import type { HeaderFields } from './header-fields.js'
+import { malformed } from './refusal.js'
+import { canonicalPath, canonicalQuery, type PathStyle, type SplitTarget } from './target.js'
+
+/** What the canonical request is made of, but the body. */
+export interface CanonicalParts {
+  readonly method: string
+  readonly target: SplitTarget
+  readonly fields: HeaderFields
+  readonly presented: PresentedSignature
+}
+
+/**
+ * The canonical request, up to the hash of the body.
+ *
+ * @throws `InboundAuthError`
+ * @see {@link https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request}
+ */
+export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): string {
+  const { method, target, fields, presented } = parts
+  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) throw malformed('the method is no token')
+  const path = canonicalPath(target.path, pathStyle)
+  const query = canonicalQuery(
+    target.query,
+    presented.form === 'query' ? SIGNATURE_PARAMETER : undefined,
+  )
+  let headers = ''
+  for (const name of presented.signedNames) headers += `${name}:${fields.get(name)}\n`
+  return `${method}\n${path}\n${query}\n${headers}\n${presented.signedHeaders}\n`
+}
+
+/** @param hash SHA-256 of the canonical request. */
+export function stringToSign(presented: PresentedSignature, hash: string): string {
+  const { timestamp, date, region, service } = presented
+  return `AWS4-HMAC-SHA256\n${timestamp}\n${date}/${region}/${service}/aws4_request\n${hash}`
+}

@@ -1,0 +1,98 @@
+import { builtin } from '../builtin.js'
+import { concat, hex, sha256, utf8 } from '../bytes.js'
+
+/** A value at once where the platform can, else a promise of it. */
+export type Soon<T> = T | Promise<T>
+
+/** Goes on with a value, at once where it is there: a promise too many costs as much as a hash. */
+export function after<T, U>(value: Soon<T>, next: (value: T) => Soon<U>): Soon<U> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
+/** A key for one caller, day, region and service. */
+export interface SigningKey {
+  /** The signature of `stringToSign`: 64 lower-case hexadecimal digits. */
+  sign(stringToSign: string): Soon<string>
+}
+
+/** SHA-256 and what is built on it. Hashes are lower-case hexadecimal. */
+export interface Digest {
+  sha256(data: string | Uint8Array): Soon<string>
+  /** Without holding up other work; for bytes of which there are many. */
+  sha256Aside(data: Uint8Array): Promise<string>
+  /** A hash of parts as they come; `undefined` where the platform has none, and parts must be gathered. */
+  readonly running: (() => RunningHash) | undefined
+  /** @see {@link https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key} */
+  signingKey(secret: string, scope: readonly string[]): Soon<SigningKey>
+}
+
+export interface RunningHash {
+  update(part: Uint8Array): void
+  digest(): string
+}
+
+/** What is used of `node:crypto`. */
+interface NodeCrypto {
+  hash?(algorithm: 'sha256', data: string | Uint8Array, encoding: 'hex'): string
+  createHash(algorithm: 'sha256'): NodeHash
+  createHmac(algorithm: 'sha256', key: unknown): NodeHash
+  createSecretKey(key: Uint8Array): unknown
+}
+
+interface NodeHash {
+  update(data: string | Uint8Array): NodeHash
+  digest(): Uint8Array<ArrayBuffer>
+  digest(encoding: 'hex'): string
+}
+
+/** By `node:crypto` where there is one: it answers at once, and Web Crypto takes longer to ask than to answer. */
+export function platformDigest(): Digest {
+  const node = builtin<NodeCrypto>('node:crypto')
+  return node ? nodeDigest(node) : webDigest()
+}
+
+function nodeDigest(node: NodeCrypto): Digest {
+  const mac = (key: unknown, text: string) => node.createHmac('sha256', key).update(text)
+  const oneShot = node.hash
+  return {
+    sha256: oneShot
+      ? (data) => oneShot('sha256', data, 'hex')
+      : (data) => node.createHash('sha256').update(data).digest('hex'),
+    sha256Aside,
+    running: () => {
+      const hash = node.createHash('sha256')
+      return { update: (part) => void hash.update(part), digest: () => hash.digest('hex') }
+    },
+    signingKey: (secret, scope) => {
+      let key: Uint8Array = utf8(`AWS4${secret}`)
+      for (const part of scope) key = mac(key, part).digest()
+      const handle = node.createSecretKey(key)
+      return { sign: (text) => mac(handle, text).digest('hex') }
+    },
+  }
+}
+
+/** By Web Crypto, which every platform has. */
+export function webDigest(): Digest {
+  const { subtle } = globalThis.crypto
+  const importKey = (bytes: Uint8Array<ArrayBuffer>) =>
+    subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  const mac = async (key: CryptoKey, text: string) =>
+    new Uint8Array(await subtle.sign('HMAC', key, utf8(text)))
+  return {
+    sha256: (data) => (typeof data === 'string' ? sha256(utf8(data)).then(hex) : sha256Aside(data)),
+    sha256Aside,
+    running: undefined,
+    signingKey: async (secret, scope) => {
+      let key = await importKey(utf8(`AWS4${secret}`))
+      for (const part of scope) key = await importKey(await mac(key, part))
+      return { sign: async (text) => hex(await mac(key, text)) }
+    },
+  }
+}
+
+async function sha256Aside(data: Uint8Array): Promise<string> {
+  // A view of shared memory could change under the hash; a copy cannot.
+  const own = data.buffer instanceof ArrayBuffer ? (data as Uint8Array<ArrayBuffer>) : concat(data)
+  return hex(await sha256(own))
+}
