@@ -1,12 +1,13 @@
 /** What every adapter must do, whichever framework it is for. Each suite brings the same small application. */
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { InboundVerifier, jwtBearer, requireScopes } from '../../src/inbound/index.js'
+import { InboundVerifier, jwtBearer, requireScopes, sigv4 } from '../../src/inbound/index.js'
 import type { Principal } from '../../src/principal.js'
 import {
   type RunningAuthorizationServer,
   startAuthorizationServer,
 } from '../../src/testing/authorization-server.js'
+import { accessKeyId, region, secretAccessKey, service, smithy } from './aws-signers.js'
 import { type SeenSignature, signedRequests } from './signed-requests.js'
 
 /** What the application answers with when it was reached. */
@@ -59,6 +60,11 @@ export function describeAdapter(
             allowedAudience: ['agent'],
             allowedScopes: ['invoke'],
             allowInsecureLoopback: true,
+          }),
+          sigv4({
+            region,
+            service,
+            credentials: (id) => (id === accessKeyId ? { secretAccessKey } : undefined),
           }),
           signed,
         ],
@@ -255,6 +261,22 @@ export function describeAdapter(
         ['X-Signed', 'head'],
         ['Connection', 'close'],
       ])
+    })
+
+    it('S14 lets in who signed the request, once, and nobody who changed it', async () => {
+      const target = '/api/signed/a%20b?x=%2F'
+      const body = '{ "a" : 1 }'
+      const headers = { 'content-type': 'application/json', 'content-length': String(body.length) }
+      const call = await smithy({ method: 'POST', target, headers, body, atMs: Date.now() })
+      const lines = [
+        ...call.headers.map(([name, value]) => `${name}: ${value}`),
+        'Connection: close',
+      ]
+      const send = (to: string, what: string) => wire(request(`POST ${to}`, lines, what))
+      expect(await send(target, '{ "a" : 2 }')).toMatch(/^HTTP\/1\.1 401 /)
+      expect(await send('/api/signed/a%20c?x=%2F', body)).toMatch(/^HTTP\/1\.1 401 /)
+      expect(await send(target, body)).toContain(`{"subject":"${accessKeyId}","body":{"a":1}}`)
+      expect(await send(target, body)).toMatch(/^HTTP\/1\.1 401 /)
     })
 
     const json = [
