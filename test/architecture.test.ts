@@ -14,6 +14,7 @@ import { importsOf, runsAtImport } from './source-rules.js'
 const layers = [
   ['index'],
   ['adapters', 'agentcore', 'testing'],
+  ['adapters/node'],
   ['tools', 'fetch'],
   ['inbound', 'outbound'],
   ['context'],
@@ -56,8 +57,11 @@ function folderOf(file: string): string {
   const [first = '', second] = file.split('/')
   return first === 'adapters' && second ? `${first}/${second}` : first.replace(/\.ts$/, '')
 }
-const layerOf = (file: string) =>
-  layers.findIndex((line) => line.includes(folderOf(file).replace(/^adapters\/.*/, 'adapters')))
+function layerOf(file: string): number {
+  const folder = folderOf(file)
+  const own = layers.findIndex((line) => line.includes(folder)) // `adapters/node` has a line of its own
+  return own >= 0 ? own : layers.findIndex((line) => line.includes(folder.replace(/\/.*/, '')))
+}
 const textOf = (file: string) => readFileSync(join(src, file), 'utf8')
 const linesOf = (file: string) => textOf(file).trimEnd().split('\n').length
 

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { base64url } from '../../bytes.js'
 
 /**
  * SHA-256 of the client certificate of the connection as base64url; `undefined` without one. A certificate that the
@@ -10,6 +10,7 @@ export function clientCertificateThumbprint(message: IncomingMessage): string | 
   const socket = message.socket as Partial<TLSSocket> | undefined
   if (typeof socket?.getPeerCertificate !== 'function') return undefined
   // In a TLS handshake the client proves that it holds the key, whoever signed the certificate.
-  const { raw } = socket.getPeerCertificate() ?? {}
-  return raw === undefined ? undefined : createHash('sha256').update(raw).digest('base64url')
+  const { fingerprint256 } = socket.getPeerCertificate() ?? {}
+  if (fingerprint256 === undefined) return undefined
+  return base64url(Uint8Array.from(fingerprint256.split(':'), (byte) => Number.parseInt(byte, 16)))
 }

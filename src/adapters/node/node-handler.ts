@@ -1,7 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import type { ReadableStream as NodeReadableStream } from 'node:stream/web'
+import { sendResponse } from './send-response.js'
 
 /** A handler in the terms of the Fetch standard, such as `agent.handler`. */
 export type FetchHandler = (
@@ -38,20 +36,7 @@ async function serve(
   }
   try {
     const answer = await handler(request, message)
-    const headers: [string, string][] = []
-    answer.headers.forEach((value, name) => {
-      if (name !== 'set-cookie') headers.push([name, value])
-    })
-    response.statusCode = answer.status
-    for (const [name, value] of headers) response.setHeader(name, value)
-    const cookies = answer.headers.getSetCookie()
-    if (cookies.length > 0) response.setHeader('set-cookie', cookies)
-    if (answer.body === null || message.method === 'HEAD') {
-      await answer.body?.cancel()
-      response.end()
-      return
-    }
-    await pipeline(Readable.fromWeb(answer.body as NodeReadableStream), response)
+    await sendResponse(answer, message, response)
   } catch {
     if (response.headersSent) response.destroy()
     else response.writeHead(500).end()

@@ -1,6 +1,8 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage as NodeMessage } from 'node:http'
 import type { RawRequest } from '../../inbound/authenticator.js'
 import { clientCertificateThumbprint } from './client-certificate.js'
+
+export type { NodeMessage }
 
 /**
  * The request as it stood on the wire: the target as it was sent, the header pairs in their order and spelling, and the
@@ -9,10 +11,13 @@ import { clientCertificateThumbprint } from './client-certificate.js'
  *
  * @param body The body, where the application has read it already.
  */
-export function rawRequest(message: IncomingMessage, body?: Uint8Array): RawRequest {
+export function rawRequest(message: NodeMessage, body?: Uint8Array): RawRequest {
   const headers: [string, string][] = []
   for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
-    headers.push([message.rawHeaders[at]!, message.rawHeaders[at + 1]!])
+    const name = message.rawHeaders[at]!
+    // HTTP/2 says the host in a pseudo-header (RFC 9113 §8.3.1).
+    if (name === ':authority') headers.push(['host', message.rawHeaders[at + 1]!])
+    else if (!name.startsWith(':')) headers.push([name, message.rawHeaders[at + 1]!])
   }
   return {
     method: message.method ?? 'GET',

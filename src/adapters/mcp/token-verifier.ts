@@ -1,0 +1,54 @@
+import { isDeputizeError } from '../../errors/base.js'
+import type { InboundAuthError } from '../../errors/inbound.js'
+import type { TokenVerifier } from '../../principal.js'
+import { type AuthInfo, authInfoOf } from './auth-info.js'
+
+/** The SDK's classes of errors, by which its middleware tells refusals apart. */
+export interface McpAuthErrors {
+  readonly InvalidTokenError: new (message: string) => Error
+  readonly InsufficientScopeError: new (message: string) => Error
+}
+
+/** `OAuthTokenVerifier` of the MCP SDK. */
+export interface McpTokenVerifier {
+  verifyAccessToken(token: string): Promise<AuthInfo>
+}
+
+/**
+ * An `InboundVerifier` for the SDK's `requireBearerAuth`. `errors` is the module
+ * `@modelcontextprotocol/sdk/server/auth/errors.js`.
+ *
+ * That middleware names only its own `requiredScopes` to refused callers, answers 500 when a caller cannot be judged
+ * now, and takes no token without `exp`; `authenticate()` of this subpath does better.
+ */
+export function mcpTokenVerifier(options: {
+  readonly verifier: TokenVerifier
+  readonly errors: McpAuthErrors
+}): McpTokenVerifier {
+  const { verifier, errors } = options
+  for (const name of ['InvalidTokenError', 'InsufficientScopeError'] as const) {
+    if (typeof errors?.[name] !== 'function') {
+      throw new TypeError(
+        `errors must have ${name}: pass the module @modelcontextprotocol/sdk/server/auth/errors.js.`,
+      )
+    }
+  }
+  return {
+    async verifyAccessToken(token) {
+      try {
+        return authInfoOf(await verifier.verifyToken(token))
+      } catch (error) {
+        if (!isDeputizeError(error) || error.name !== 'InboundAuthError') throw error
+        // Static texts: the reason would be an oracle.
+        switch ((error as InboundAuthError).refusal) {
+          case 'temporarily_unavailable':
+            throw error
+          case 'insufficient_scope':
+            throw new errors.InsufficientScopeError('The access token lacks a required scope')
+          default:
+            throw new errors.InvalidTokenError('The access token is not acceptable')
+        }
+      }
+    },
+  }
+}
