@@ -1,4 +1,4 @@
-export { type KeyRing, type LocalKey, localKeys, type VaultKey } from './key-ring.js'
+export { type KeyRing, type KeyUse, type LocalKey, localKeys, type VaultKey } from './key-ring.js'
 export type { KeyvLike } from './keyv-like.js'
 export { type KeyvStoreOptions, keyvStore } from './keyv-store.js'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.js'

@@ -4,6 +4,7 @@ import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
 import { Envelope } from './envelope.js'
 import { type KeyRing, randomKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
+import { platformPrimitives } from './platform-primitives.js'
 import { type RowKey, rowAddress } from './row-key.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -30,6 +31,7 @@ export class TokenVault {
   readonly name: string
   readonly #store: VaultStore
   readonly #envelope: Envelope
+  readonly #primitives = platformPrimitives()
 
   constructor(options: {
     readonly name: string
@@ -38,7 +40,7 @@ export class TokenVault {
   }) {
     this.name = options.name
     this.#store = options.store
-    this.#envelope = new Envelope(options.keys)
+    this.#envelope = new Envelope(options.keys, { vault: options.name })
   }
 
   /**
@@ -46,11 +48,11 @@ export class TokenVault {
    * @throws {@link VaultCorruptError} {@link KeyUnavailableError} The row does not open.
    */
   async read<T>(key: RowKey): Promise<Held<T> | undefined> {
-    const { id, bound } = await rowAddress(this.name, key)
+    const id = await rowAddress(this.name, key, this.#primitives)
     const row = await this.#ask('get', () => this.#store.get(id))
     if (row === undefined || row === null) return undefined
     checkRow(row)
-    const text = textOf(await this.#envelope.open(row.sealed, bound, row.version))
+    const text = textOf(await this.#envelope.open(row.sealed, id, row.version))
     try {
       return { value: JSON.parse(text ?? '') as T, version: row.version }
     } catch {
@@ -70,9 +72,9 @@ export class TokenVault {
     value: unknown,
     options: { readonly replaces: number; readonly keepUntilMs?: number | undefined },
   ): Promise<number | undefined> {
-    const { id, bound } = await rowAddress(this.name, key)
+    const id = await rowAddress(this.name, key, this.#primitives)
     const version = options.replaces + 1
-    const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), bound, version)
+    const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), id, version)
     const row: VaultRow = {
       sealed,
       version,
