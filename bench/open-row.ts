@@ -99,6 +99,4 @@ printCosts(samples)
 printGoals(samples, [
   { of: opened.name, against: raw.name, atLeast: 0.9 },
   { of: opened.name, against: rawRow.name, atLeast: 0.9 },
-  { of: opened.name, against: subtle.name, atLeast: 8 },
-  { of: web.name, against: subtle.name, atLeast: 0.8 },
 ])

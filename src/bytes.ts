@@ -1,6 +1,7 @@
 /** Bytes and text: strict in both directions, so that two different inputs never become one. */
 
 const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }) // making one costs more than using it
 
 /**
  * UTF-8 bytes of `text`.
@@ -17,7 +18,7 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
 /** Text of UTF-8 `bytes`; `undefined` when they are not valid UTF-8. A byte order mark is kept. */
 export function textOf(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch {
     return undefined
   }

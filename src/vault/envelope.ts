@@ -29,7 +29,7 @@ export const KEY_RING_DEADLINE_MS = 10_000
 interface SealingKey {
   /** What rows sealed with the key start with. */
   readonly head: Uint8Array
-  /** The additional data of a row, with room for its id and version. */
+  /** The additional data, with room for a row's id and version: written over for each row, and read at once. */
   readonly additional: Uint8Array
   readonly cipher: RowCipher
 }
@@ -91,13 +91,7 @@ export class Envelope {
     if (!startsWith(sealed, head)) {
       throw new VaultCorruptError({ reason: 'its key is another key of the same id' })
     }
-    const nonceAt = head.length
-    const bodyAt = nonceAt + NONCE_BYTES
-    const opened = cipher.open(
-      sealed.subarray(nonceAt, bodyAt),
-      additionalData(additional, rowId, version),
-      sealed.subarray(bodyAt),
-    )
+    const opened = cipher.open(sealed, head.length, additionalData(additional, rowId, version))
     const plain = isPromise(opened) ? await opened : opened
     if (plain === undefined) {
       throw new VaultCorruptError({ reason: "it was changed, or is another owner's or version's" })
@@ -135,45 +129,51 @@ export class Envelope {
    */
   async isCurrent(keyId: string): Promise<boolean> {
     const ring = this.#ring
-    if (ring.isCurrent) return await this.#ask(() => ring.isCurrent!(keyId, this.#use))
-    return (await this.#ask(() => ring.newest(this.#use)))?.id === keyId
+    if (!ring.isCurrent) return (await this.#find(undefined))?.id === keyId
+    return this.#inTime((async () => ring.isCurrent!(keyId, this.#use))())
   }
 
   /** The key of that id, or the newest, made ready. */
-  #sealingKey(keyId: string | undefined, mayAskAgain = true): MaybePromise<SealingKey> {
-    const found = this.#ask(() =>
-      keyId === undefined ? this.#ring.newest(this.#use) : this.#ring.find(keyId, this.#use),
-    )
-    return whenReady(found, (key) => {
-      if (!key) {
-        const reason = keyId === undefined ? 'the key ring has no newest key' : 'no key of that id'
-        throw new KeyUnavailableError({ reason })
-      }
-      const known = this.#derived.get(key)
-      if (known) return known
-      // A ring that keeps keys for a while wipes them. One wiped between its answer and now is asked for again.
-      if (mayAskAgain && isWiped(key)) return this.#sealingKey(keyId, false)
-      const made = makeReady(key, this.#primitives)
-      this.#derived.set(key, made)
-      if (isPromise(made)) {
-        made.then(
-          (ready) => this.#derived.set(key, ready),
-          () => this.#derived.delete(key),
-        )
-      }
-      return made
-    })
+  #sealingKey(keyId: string | undefined): MaybePromise<SealingKey> {
+    const found = this.#find(keyId)
+    if (isPromise(found)) return found.then((key) => this.#ready(key, keyId))
+    return this.#ready(found, keyId)
   }
 
   /** The ring's answer; its failure or silence is a {@link KeyUnavailableError}. */
-  #ask<T>(run: () => MaybePromise<T>): MaybePromise<T> {
-    let answer: MaybePromise<T>
+  #find(keyId: string | undefined): MaybePromise<VaultKey | undefined> {
+    let answer: MaybePromise<VaultKey | undefined>
     try {
-      answer = run()
+      answer =
+        keyId === undefined ? this.#ring.newest(this.#use) : this.#ring.find(keyId, this.#use)
     } catch (cause) {
       throw ringFailure(cause)
     }
     return isPromise(answer) ? this.#inTime(answer) : answer
+  }
+
+  #ready(key: VaultKey | undefined, keyId: string | undefined): MaybePromise<SealingKey> {
+    if (!key) {
+      const reason = keyId === undefined ? 'the key ring has no newest key' : 'no key of that id'
+      throw new KeyUnavailableError({ reason })
+    }
+    const known = this.#derived.get(key)
+    if (known) return known
+    // A ring that keeps keys for a while wipes them. One wiped between its answer and now is asked for again.
+    if (isWiped(key)) return whenReady(this.#find(keyId), (again) => this.#make(again ?? key))
+    return this.#make(key)
+  }
+
+  #make(key: VaultKey): MaybePromise<SealingKey> {
+    const made = makeReady(key, this.#primitives)
+    this.#derived.set(key, made)
+    if (isPromise(made)) {
+      made.then(
+        (ready) => this.#derived.set(key, ready),
+        () => this.#derived.delete(key),
+      )
+    }
+    return made
   }
 
   async #inTime<T>(answer: Promise<T>): Promise<T> {
@@ -236,19 +236,22 @@ function makeReady(key: VaultKey, primitives: Primitives): MaybePromise<SealingK
   )
 }
 
-/** @throws `TypeError` when `rowId` is none: written as bytes, two could become one. */
-function additionalData(template: Uint8Array, rowId: string, version: number): Uint8Array {
+/**
+ * Writes the id and the version of a row into `bytes`.
+ *
+ * @throws `TypeError` when `rowId` is none: written as bytes, two could become one.
+ */
+function additionalData(bytes: Uint8Array, rowId: string, version: number): Uint8Array {
   if (rowId.length !== ROW_ID_LENGTH) throw new TypeError('A row id has 64 characters.')
-  const bytes = template.slice()
   for (let at = 0; at < ROW_ID_LENGTH; at++) {
     const code = rowId.charCodeAt(at)
     if (code > 127) throw new TypeError('A row id is hexadecimal.')
     bytes[at] = code
   }
-  let rest = version
-  for (let at = ROW_ID_LENGTH + VERSION_BYTES - 1; at >= ROW_ID_LENGTH; at--) {
-    bytes[at] = rest % 256
-    rest = Math.floor(rest / 256)
+  const [high, low] = [Math.floor(version / 2 ** 32), version >>> 0]
+  for (let at = 0; at < 4; at++) {
+    bytes[ROW_ID_LENGTH + at] = high >>> (24 - 8 * at)
+    bytes[ROW_ID_LENGTH + 4 + at] = low >>> (24 - 8 * at)
   }
   return bytes
 }

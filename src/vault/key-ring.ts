@@ -49,7 +49,8 @@ export type LocalKey = Uint8Array | string
 export function localKeys(newest: LocalKey, ...older: readonly LocalKey[]): KeyRing {
   const keys = [newest, ...older].map(readKey)
   const primitives = platformPrimitives()
-  let ring = allReady(keys.map((bytes) => named(bytes, primitives)))
+  const named = allReady(keys.map((bytes) => nameKey(bytes, primitives)))
+  let ring = whenReady(named, (all) => new Map(all.map((key) => [key.id, key])))
   if (isPromise(ring)) {
     ring.then(
       (ready) => {
@@ -59,8 +60,8 @@ export function localKeys(newest: LocalKey, ...older: readonly LocalKey[]): KeyR
     )
   }
   return {
-    newest: () => whenReady(ring, (ready) => ready[0]!),
-    find: (id) => whenReady(ring, (ready) => ready.find((key) => key.id === id)),
+    newest: () => whenReady(ring, (ready) => ready.values().next().value!),
+    find: (id) => (isPromise(ring) ? ring.then((ready) => ready.get(id)) : ring.get(id)),
   }
 }
 
@@ -84,7 +85,7 @@ function decode(text: string): Uint8Array | undefined {
 }
 
 /** With an id that says nothing of the key: an HKDF output of its own. */
-function named(bytes: Uint8Array, primitives: Primitives): MaybePromise<VaultKey> {
+function nameKey(bytes: Uint8Array, primitives: Primitives): MaybePromise<VaultKey> {
   const id = primitives.derive(bytes, 'deputize vault key id', KEY_ID_BYTES)
   return whenReady(id, (derived) => ({ id: hex(derived), bytes }))
 }

@@ -1,5 +1,5 @@
 import { utf8 } from '../bytes.js'
-import { type Primitives, type RowCipher, TAG_BYTES } from './primitives.js'
+import { NONCE_BYTES, type Primitives, type RowCipher, TAG_BYTES } from './primitives.js'
 
 /** What is used of `node:crypto`. */
 export interface NodeCrypto {
@@ -54,6 +54,9 @@ export function nodePrimitives(crypto: NodeCrypto): Primitives {
 }
 
 function nodeCipher(crypto: NodeCrypto, key: object): RowCipher {
+  // Made once: a view costs more than copying what it would show.
+  const nonce = new Uint8Array(NONCE_BYTES)
+  const tag = new Uint8Array(TAG_BYTES)
   return {
     seal(nonce, additional, plain) {
       const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce, options)
@@ -65,16 +68,19 @@ function nodeCipher(crypto: NodeCrypto, key: object): RowCipher {
       return sealed
     },
 
-    open(nonce, additional, body) {
-      if (body.length < TAG_BYTES) return undefined
-      const end = body.length - TAG_BYTES
+    open(row, from, additional) {
+      const start = from + NONCE_BYTES
+      const end = row.length - TAG_BYTES
+      if (end < start) return undefined
+      for (let at = 0; at < NONCE_BYTES; at++) nonce[at] = row[from + at]!
+      for (let at = 0; at < TAG_BYTES; at++) tag[at] = row[end + at]!
       try {
         const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, options)
         decipher.setAAD(additional)
-        decipher.setAuthTag(body.subarray(end))
-        const plain = decipher.update(body.subarray(0, end))
+        decipher.setAuthTag(tag)
+        const plain = decipher.update(row.subarray(start, end))
         decipher.final() // throws before anybody has seen what `update` gave
-        return new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength) // no Buffer: its slice() is no copy
+        return plain
       } catch {
         return undefined
       }

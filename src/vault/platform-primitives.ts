@@ -1,5 +1,5 @@
 import { builtin } from '../builtin.js'
-import { hex } from '../bytes.js'
+import { concat, hex } from '../bytes.js'
 import { type NodeCrypto, nodePrimitives } from './node-primitives.js'
 import { NONCE_BYTES, type Primitives, type RowCipher } from './primitives.js'
 import { webPrimitives } from './web-primitives.js'
@@ -20,7 +20,7 @@ function works(primitives: Primitives): boolean {
     const cipher = primitives.cipher(new Uint8Array(32)) as RowCipher
     const [nonce, none] = [new Uint8Array(NONCE_BYTES), new Uint8Array()]
     const sealed = cipher.seal(nonce, none, new Uint8Array(16)) as Uint8Array
-    const opened = cipher.open(nonce, none, sealed) as Uint8Array
+    const opened = cipher.open(concat(nonce, sealed), 0, none) as Uint8Array
     const derived = primitives.derive(new Uint8Array(32), '', 4) as Uint8Array
     return (
       hex(sealed) === 'cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919' &&

@@ -3,16 +3,15 @@ import type { MaybePromise } from './maybe-promise.js'
 export const NONCE_BYTES = 12
 export const TAG_BYTES = 16
 
-/** AES-256-GCM under one key (NIST SP 800-38D): nonces of 12 bytes, tags of 16. */
+/**
+ * AES-256-GCM under one key (NIST SP 800-38D): nonces of 12 bytes, tags of 16. Both methods have read their arguments
+ * by the time they return.
+ */
 export interface RowCipher {
   /** Ciphertext and tag. */
   seal(nonce: Uint8Array, additional: Uint8Array, plain: Uint8Array): MaybePromise<Uint8Array>
-  /** The plaintext; `undefined` when the tag does not fit. */
-  open(
-    nonce: Uint8Array,
-    additional: Uint8Array,
-    body: Uint8Array,
-  ): MaybePromise<Uint8Array | undefined>
+  /** The plaintext of the nonce, ciphertext and tag that stand in `row` from `from` on; `undefined` when the tag does not fit. */
+  open(row: Uint8Array, from: number, additional: Uint8Array): MaybePromise<Uint8Array | undefined>
 }
 
 /** What the vault needs of a platform's cryptography. */

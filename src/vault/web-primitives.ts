@@ -1,10 +1,12 @@
 import { hex, sha256, utf8 } from '../bytes.js'
-import { type Primitives, TAG_BYTES } from './primitives.js'
+import { NONCE_BYTES, type Primitives, TAG_BYTES } from './primitives.js'
 
-/** By Web Crypto, wherever there is no `node:crypto`. Its methods read what they are given later: so they get copies. */
+/** By Web Crypto, wherever there is no `node:crypto`. Whatever it is given is copied first: it reads later. */
 export const webPrimitives: Primitives = {
   async derive(bytes, purpose, length) {
-    const key = await crypto.subtle.importKey('raw', bytes.slice(), 'HKDF', false, ['deriveBits'])
+    const key = await crypto.subtle.importKey('raw', new Uint8Array(bytes), 'HKDF', false, [
+      'deriveBits',
+    ])
     const bits = await crypto.subtle.deriveBits(
       { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(0), info: utf8(purpose) },
       key,
@@ -14,7 +16,7 @@ export const webPrimitives: Primitives = {
   },
 
   async cipher(bytes) {
-    const key = await crypto.subtle.importKey('raw', bytes.slice(), 'AES-GCM', false, [
+    const key = await crypto.subtle.importKey('raw', new Uint8Array(bytes), 'AES-GCM', false, [
       'encrypt',
       'decrypt',
     ])
@@ -23,17 +25,20 @@ export const webPrimitives: Primitives = {
         const sealed = await crypto.subtle.encrypt(
           parameters(nonce, additional),
           key,
-          plain.slice(),
+          new Uint8Array(plain),
         )
         return new Uint8Array(sealed)
       },
 
-      async open(nonce, additional, body) {
+      async open(row, from, additional) {
+        const start = from + NONCE_BYTES
+        if (row.length - TAG_BYTES < start) return undefined
+        const nonce = row.subarray(from, start)
         try {
           const plain = await crypto.subtle.decrypt(
             parameters(nonce, additional),
             key,
-            body.slice(),
+            new Uint8Array(row.subarray(start)),
           )
           return new Uint8Array(plain)
         } catch {
@@ -51,8 +56,8 @@ export const webPrimitives: Primitives = {
 function parameters(nonce: Uint8Array, additional: Uint8Array): AesGcmParams {
   return {
     name: 'AES-GCM',
-    iv: nonce.slice(),
-    additionalData: additional.slice(),
+    iv: new Uint8Array(nonce),
+    additionalData: new Uint8Array(additional),
     tagLength: TAG_BYTES * 8,
   }
 }
