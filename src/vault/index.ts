@@ -2,5 +2,6 @@ export { type KeyRing, type KeyUse, type LocalKey, localKeys, type VaultKey } fr
 export type { KeyvLike } from './keyv-like.js'
 export { type KeyvStoreOptions, keyvStore } from './keyv-store.js'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.js'
+export type { RewrapOptions, RewrapProgress } from './rewrap.js'
 export type { VaultRow, VaultScan, VaultStore } from './store.js'
 export { type TokenVault, type TokenVaultOptions, tokenVault } from './token-vault.js'

@@ -1,0 +1,2 @@
+export type { KmsClient } from './kms-client.js'
+export { type KmsKeysOptions, kmsKeys } from './kms-keys.js'
