@@ -56,6 +56,7 @@ async function places(keys: KeyRing): Promise<Place[]> {
         for (const replaces of [0, 1]) {
           await its.write(key, values[kind], { replaces })
           all.push({ vault, key, id, row: store.get(id)! })
+          if (!(await its.read(key))) throw new Error('what was not tampered with must open')
         }
       }
     }
