@@ -52,16 +52,18 @@ export function uint32(value: number): Uint8Array<ArrayBuffer> {
  * `a` + `b:c`). An absent part differs from an empty one.
  */
 export function tuple(...parts: readonly (string | undefined)[]): Uint8Array<ArrayBuffer> {
-  const out: Uint8Array[] = [uint32(parts.length)]
-  for (const part of parts) {
-    if (part === undefined) {
-      out.push(uint32(0xffffffff))
-    } else {
-      const bytes = utf8(part)
-      out.push(uint32(bytes.length), bytes)
-    }
+  const texts = parts.map((part) => (part === undefined ? undefined : utf8(part)))
+  const size = texts.reduce((sum, text) => sum + 4 + (text?.length ?? 0), 4)
+  const out = new Uint8Array(size)
+  const lengths = new DataView(out.buffer)
+  lengths.setUint32(0, parts.length)
+  let at = 4
+  for (const text of texts) {
+    lengths.setUint32(at, text?.length ?? 0xffffffff)
+    if (text) out.set(text, at + 4)
+    at += 4 + (text?.length ?? 0)
   }
-  return concat(...out)
+  return out
 }
 
 /** SHA-256. */

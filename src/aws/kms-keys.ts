@@ -66,7 +66,7 @@ export function kmsKeys(options: KmsKeysOptions): KeyRing {
   const kept = new DataKeyCache({ maxAgeMs, maxKeys, clock })
   const flights = new SingleFlight<VaultKey>()
   /** By vault: the data key that seals. */
-  const sealing = new Map<string, { readonly id: string; endsMs: number; rows: number }>()
+  const sealing = new Map<string, { readonly id: string; rows: number }>()
   // A row of another vault asks with another context, so what is kept is kept by vault.
   const nameOf = (use: KeyUse, id: string) => JSON.stringify([use.vault, id])
   const contextOf = (use: KeyUse) => ({ ...encryptionContext, [VAULT]: use.vault })
@@ -97,7 +97,7 @@ export function kmsKeys(options: KmsKeysOptions): KeyRing {
       bytes: plainKey(answer, newestId),
     }
     kept.set(nameOf(use, key.id), key)
-    sealing.set(use.vault, { id: key.id, endsMs: clock() + maxAgeMs, rows: 0 })
+    sealing.set(use.vault, { id: key.id, rows: 0 })
     return key
   }
 
@@ -125,7 +125,7 @@ export function kmsKeys(options: KmsKeysOptions): KeyRing {
   return {
     newest(use) {
       const now = sealing.get(use.vault)
-      const key = now && now.endsMs > clock() && now.rows < maxRows && kept.get(nameOf(use, now.id))
+      const key = now && now.rows < maxRows && kept.get(nameOf(use, now.id))
       if (!key) return flights.run(nameOf(use, 'newest'), () => generate(use))
       now.rows += 1
       return key

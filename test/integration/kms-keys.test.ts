@@ -131,6 +131,23 @@ describe('kmsKeys, over HTTP with the SDK', () => {
     expect(actions().filter((action) => action === 'Decrypt')).toHaveLength(4)
   })
 
+  it('V27 wipes the bytes that the client gave, and takes them as they were', async () => {
+    const given = [new Uint8Array(32).fill(5), new Uint8Array(32).fill(5)]
+    const answer = async () => ({
+      Plaintext: given.at(-1)!,
+      CiphertextBlob: new Uint8Array(8).fill(1),
+    })
+    const ring = kmsKeys({ client: { generateDataKey: answer, decrypt: answer }, keyId })
+    const made = await ring.newest({ vault: 'one' })
+    const taken = given.pop()!
+    const found = await ring.find(made.id, { vault: 'two' })
+    expect([made.bytes, found?.bytes]).toEqual([
+      new Uint8Array(32).fill(5),
+      new Uint8Array(32).fill(5),
+    ])
+    expect([taken, ...given]).toEqual([new Uint8Array(32), new Uint8Array(32)])
+  })
+
   it('V11 wipes a data key when its time is up, though nobody asks', async () => {
     const key = await ringOf({ dataKeyMaxAgeMs: 1_000, clock: Date.now }).newest({ vault: 'v' })
     await expect.poll(() => key.bytes.every((byte) => byte === 0), { timeout: 5_000 }).toBe(true)
