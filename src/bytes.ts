@@ -1,6 +1,7 @@
 /** Bytes and text: strict in both directions, so that two different inputs never become one. */
 
 const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }) // making one costs more than using it
 
 /**
  * UTF-8 bytes of `text`.
@@ -17,7 +18,7 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
 /** Text of UTF-8 `bytes`; `undefined` when they are not valid UTF-8. A byte order mark is kept. */
 export function textOf(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch {
     return undefined
   }
@@ -51,16 +52,18 @@ export function uint32(value: number): Uint8Array<ArrayBuffer> {
  * `a` + `b:c`). An absent part differs from an empty one.
  */
 export function tuple(...parts: readonly (string | undefined)[]): Uint8Array<ArrayBuffer> {
-  const out: Uint8Array[] = [uint32(parts.length)]
-  for (const part of parts) {
-    if (part === undefined) {
-      out.push(uint32(0xffffffff))
-    } else {
-      const bytes = utf8(part)
-      out.push(uint32(bytes.length), bytes)
-    }
+  const texts = parts.map((part) => (part === undefined ? undefined : utf8(part)))
+  const size = texts.reduce((sum, text) => sum + 4 + (text?.length ?? 0), 4)
+  const out = new Uint8Array(size)
+  const lengths = new DataView(out.buffer)
+  lengths.setUint32(0, parts.length)
+  let at = 4
+  for (const text of texts) {
+    lengths.setUint32(at, text?.length ?? 0xffffffff)
+    if (text) out.set(text, at + 4)
+    at += 4 + (text?.length ?? 0)
   }
-  return concat(...out)
+  return out
 }
 
 /** SHA-256. */

@@ -1,4 +1,6 @@
 export type { AwsCredentials, AwsCredentialsInput, AwsCredentialsLike } from './aws-credentials.js'
+export type { KmsClient } from './kms-client.js'
+export { type KmsKeysOptions, kmsKeys } from './kms-keys.js'
 export {
   type CallerIdentityHeaders,
   type SignCallerIdentityOptions,

@@ -1,4 +1,4 @@
-export { type KeyRing, type LocalKey, localKeys, type VaultKey } from './key-ring.js'
+export { type KeyRing, type KeyUse, type LocalKey, localKeys, type VaultKey } from './key-ring.js'
 export type { KeyvLike } from './keyv-like.js'
 export { type KeyvStoreOptions, keyvStore } from './keyv-store.js'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.js'
@@ -9,6 +9,7 @@ export {
 } from './postgres-store.js'
 export type { IoRedisLike, NodeRedisLike, RedisLike } from './redis-like.js'
 export { type RedisStoreOptions, redisStore } from './redis-store.js'
+export type { RewrapOptions, RewrapProgress } from './rewrap.js'
 export {
   type SqliteLike,
   type SqliteStatementLike,

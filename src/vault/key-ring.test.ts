@@ -1,10 +1,12 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { utf8 } from '../bytes.js'
+import { textOf, utf8 } from '../bytes.js'
 import { Envelope } from './envelope.js'
 import { type LocalKey, localKeys, randomKeys } from './key-ring.js'
 
 const key = (seed: number) => Uint8Array.from({ length: 32 }, (_, at) => (seed + at * 5) & 255)
+const use = { vault: 'default' }
+const owner = '0f'.repeat(32)
 const [a, b, c] = [key(1), key(2), key(3)]
 
 describe('localKeys', () => {
@@ -15,20 +17,20 @@ describe('localKeys', () => {
         Buffer.from(a),
         Buffer.from(a).toString('base64'),
         Buffer.from(a).toString('base64url'),
-      ].map(async (form) => (await localKeys(form).newest()).id),
+      ].map(async (form) => (await localKeys(form).newest(use)).id),
     )
     expect(new Set(ids).size).toBe(1)
     expect(ids[0]).toMatch(/^[0-9a-f]{16}$/)
-    expect((await localKeys(b).newest()).id).not.toBe(ids[0])
+    expect((await localKeys(b).newest(use)).id).not.toBe(ids[0])
   })
 
   it('V09 seals with the first and opens with any', async () => {
-    const row = await new Envelope(localKeys(a)).seal(utf8('x'), utf8('o'), 1)
+    const row = await new Envelope(localKeys(a)).seal(utf8('x'), owner, 1)
     const rotated = new Envelope(localKeys(b, c, a))
-    expect(await rotated.open(row, utf8('o'), 1)).toEqual(utf8('x'))
-    const next = await rotated.seal(utf8('y'), utf8('o'), 2)
-    expect(await new Envelope(localKeys(b)).open(next, utf8('o'), 2)).toEqual(utf8('y'))
-    await expect(new Envelope(localKeys(a)).open(next, utf8('o'), 2)).rejects.toMatchObject({
+    expect(textOf(await rotated.open(row, owner, 1))).toBe('x')
+    const next = await rotated.seal(utf8('y'), owner, 2)
+    expect(textOf(await new Envelope(localKeys(b)).open(next, owner, 2))).toBe('y')
+    await expect(new Envelope(localKeys(a)).open(next, owner, 2)).rejects.toMatchObject({
       code: 'ERR_KEY_UNAVAILABLE',
     })
   })
@@ -37,7 +39,7 @@ describe('localKeys', () => {
     const given = a.slice()
     const ring = localKeys(given)
     given.fill(0)
-    expect((await ring.newest()).bytes).toEqual(a)
+    expect((await ring.newest(use)).bytes).toEqual(a)
   })
 
   it.each<[string, unknown]>([
@@ -87,10 +89,10 @@ describe('localKeys', () => {
   it('V10 knows no other ids, whatever they are called', async () => {
     const ring = localKeys(a)
     for (const id of ['', '__proto__', 'constructor', 'toString'])
-      expect(await ring.find(id)).toBeUndefined()
+      expect(await ring.find(id, use)).toBeUndefined()
   })
 })
 
 it('randomKeys makes another key each time', async () => {
-  expect((await randomKeys().newest()).id).not.toBe((await randomKeys().newest()).id)
+  expect((await randomKeys().newest(use)).id).not.toBe((await randomKeys().newest(use)).id)
 })

@@ -1,18 +1,41 @@
-import { base64url, fromBase64url, hex, utf8 } from '../bytes.js'
+import { base64url, fromBase64url, hex } from '../bytes.js'
+import { allReady, isPromise, type MaybePromise, whenReady } from './maybe-promise.js'
+import { platformPrimitives } from './platform-primitives.js'
+import type { Primitives } from './primitives.js'
+
+const KEY_ID_BYTES = 8
 
 /** One key that rows are sealed with. */
 export interface VaultKey {
-  /** 1 to 255 bytes of UTF-8; stands in clear in each row sealed with the key. */
+  /** 1 to 1,024 bytes of UTF-8; stands in clear in each row sealed with the key. */
   readonly id: string
-  /** 32 random bytes. */
+  /** 32 random bytes. Read when the object is first met, and never again: for other bytes, give another object. */
   readonly bytes: Uint8Array
 }
 
-/** The keys of a vault: rows are sealed with the newest and open with any. */
+/** Who asks a {@link KeyRing}. */
+export interface KeyUse {
+  /** The name of the vault. A ring that has its keys wrapped elsewhere binds them to it. */
+  readonly vault: string
+}
+
+/**
+ * The keys of a vault: rows are sealed with the newest and open with any. Made by {@link localKeys} and by `kmsKeys()`
+ * of `deputize/aws`; implement it for a key service of your own.
+ *
+ * - A row carries the id of its key in clear, up to 1,024 bytes: a ring of data keys puts the wrapped key there.
+ * - Both methods are asked at every row that is read or written: keep what is dear, for a while. Give the same object
+ *   for the same key; what is derived from it is kept as long as the object.
+ * - An answer may be a value or a promise. One that rejects, or takes longer than 10 s, becomes a
+ *   `KeyUnavailableError` that can be tried again; an error of this library is passed on as it is.
+ * - Bytes that the ring no longer keeps may be filled with zeros: a key of zeros is never used.
+ */
 export interface KeyRing {
-  newest(): Promise<VaultKey>
+  newest(use: KeyUse): VaultKey | Promise<VaultKey>
   /** The key of that id; `undefined` when the ring does not have it. */
-  find(id: string): Promise<VaultKey | undefined>
+  find(id: string, use: KeyUse): VaultKey | undefined | Promise<VaultKey | undefined>
+  /** Whether `rewrap()` leaves rows sealed with that key as they are. Default: only those of the newest. */
+  isCurrent?(id: string, use: KeyUse): boolean | Promise<boolean>
 }
 
 /** 32 bytes, or their base64 or base64url. */
@@ -25,11 +48,20 @@ export type LocalKey = Uint8Array | string
  */
 export function localKeys(newest: LocalKey, ...older: readonly LocalKey[]): KeyRing {
   const keys = [newest, ...older].map(readKey)
-  const ring = Promise.all(keys.map(async (bytes) => ({ id: await keyId(bytes), bytes })))
-  ring.catch(() => {}) // whoever uses the ring sees the failure
+  const primitives = platformPrimitives()
+  const named = allReady(keys.map((bytes) => nameKey(bytes, primitives)))
+  let ring = whenReady(named, (all) => new Map(all.map((key) => [key.id, key])))
+  if (isPromise(ring)) {
+    ring.then(
+      (ready) => {
+        ring = ready
+      },
+      () => {}, // whoever uses the ring sees the failure
+    )
+  }
   return {
-    newest: async () => (await ring)[0]!,
-    find: async (id) => (await ring).find((key) => key.id === id),
+    newest: () => whenReady(ring, (ready) => ready.values().next().value!),
+    find: (id) => (isPromise(ring) ? ring.then((ready) => ready.get(id)) : ring.get(id)),
   }
 }
 
@@ -52,24 +84,10 @@ function decode(text: string): Uint8Array | undefined {
   return fromBase64url(text.replace(/=+$/, '').replaceAll('+', '-').replaceAll('/', '_'))
 }
 
-/** An id that says nothing of the key: an HKDF output of its own. */
-async function keyId(bytes: Uint8Array): Promise<string> {
-  return hex(await derive(bytes, 'deputize vault key id', 8))
-}
-
-/** HKDF-SHA-256 (RFC 5869) without salt: the input is a uniformly random key. */
-export async function derive(
-  bytes: Uint8Array,
-  purpose: string,
-  length: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const key = await crypto.subtle.importKey('raw', bytes.slice(), 'HKDF', false, ['deriveBits'])
-  const bits = await crypto.subtle.deriveBits(
-    { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(0), info: utf8(purpose) },
-    key,
-    length * 8,
-  )
-  return new Uint8Array(bits)
+/** With an id that says nothing of the key: an HKDF output of its own. */
+function nameKey(bytes: Uint8Array, primitives: Primitives): MaybePromise<VaultKey> {
+  const id = primitives.derive(bytes, 'deputize vault key id', KEY_ID_BYTES)
+  return whenReady(id, (derived) => ({ id: hex(derived), bytes }))
 }
 
 /** A ring of one random key that lives as long as this process. */

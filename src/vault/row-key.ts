@@ -1,4 +1,7 @@
-import { concat, hex, sha256, tuple } from '../bytes.js'
+import { concat, tuple } from '../bytes.js'
+import type { MaybePromise } from './maybe-promise.js'
+import { platformPrimitives } from './platform-primitives.js'
+import type { Primitives } from './primitives.js'
 
 /** What a row holds; part of its key, so that a row of one kind never opens as another. */
 export type RowKind = 'grant' | 'consent-session' | 'connections' | 'signing-keys'
@@ -9,20 +12,19 @@ export interface RowKey {
   readonly owner: readonly (string | undefined)[]
 }
 
-/** Where the row lies, and what its ciphertext is bound to. */
-export interface RowAddress {
-  /** 64 lower-case hexadecimal characters. */
-  readonly id: string
-  readonly bound: Uint8Array<ArrayBuffer>
-}
-
 /**
- * The address of a row: a hash of the length-prefixed tuple (vault name, kind, owner), so that no two owners meet
- * whatever characters their names have, and the store learns none of them.
+ * The id of a row, 64 lower-case hexadecimal characters: a hash of the length-prefixed tuple (vault name, kind, owner),
+ * so that no two owners meet whatever characters their names have, and the store learns none of them. The ciphertext is
+ * bound to it.
  *
  * @throws `TypeError` when a name holds a lone surrogate.
  */
-export async function rowAddress(vaultName: string, key: RowKey): Promise<RowAddress> {
-  const bound = concat(tuple('deputize vault', vaultName, key.kind), tuple(...key.owner))
-  return { id: hex(await sha256(bound)), bound }
+export function rowAddress(
+  vaultName: string,
+  key: RowKey,
+  primitives: Primitives = platformPrimitives(),
+): MaybePromise<string> {
+  return primitives.sha256Hex(
+    concat(tuple('deputize vault', vaultName, key.kind), tuple(...key.owner)),
+  )
 }

@@ -4,6 +4,8 @@ import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
 import { Envelope } from './envelope.js'
 import { type KeyRing, randomKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
+import { platformPrimitives } from './platform-primitives.js'
+import { type RewrapOptions, type RewrapProgress, rewrapRows } from './rewrap.js'
 import { type RowKey, rowAddress } from './row-key.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -25,11 +27,12 @@ export interface Held<T> {
 
 const STORE_DEADLINE_MS = 10_000
 
-/** Keeps credentials encrypted at rest. Made by {@link tokenVault}; the library reads and writes it, applications do not. */
+/** Keeps credentials encrypted at rest. Made by {@link tokenVault}; the library reads and writes it, applications rewrap it. */
 export class TokenVault {
   readonly name: string
   readonly #store: VaultStore
   readonly #envelope: Envelope
+  readonly #primitives = platformPrimitives()
 
   constructor(options: {
     readonly name: string
@@ -38,7 +41,7 @@ export class TokenVault {
   }) {
     this.name = options.name
     this.#store = options.store
-    this.#envelope = new Envelope(options.keys)
+    this.#envelope = new Envelope(options.keys, { vault: options.name })
   }
 
   /**
@@ -46,11 +49,10 @@ export class TokenVault {
    * @throws {@link VaultCorruptError} {@link KeyUnavailableError} The row does not open.
    */
   async read<T>(key: RowKey): Promise<Held<T> | undefined> {
-    const { id, bound } = await rowAddress(this.name, key)
-    const row = await this.#ask('get', () => this.#store.get(id))
-    if (row === undefined || row === null) return undefined
-    checkRow(row)
-    const text = textOf(await this.#envelope.open(row.sealed, bound, row.version))
+    const id = await rowAddress(this.name, key, this.#primitives)
+    const row = await this.#get(id)
+    if (row === undefined) return undefined
+    const text = textOf(await this.#envelope.open(row.sealed, id, row.version))
     try {
       return { value: JSON.parse(text ?? '') as T, version: row.version }
     } catch {
@@ -70,17 +72,49 @@ export class TokenVault {
     value: unknown,
     options: { readonly replaces: number; readonly keepUntilMs?: number | undefined },
   ): Promise<number | undefined> {
-    const { id, bound } = await rowAddress(this.name, key)
+    const id = await rowAddress(this.name, key, this.#primitives)
     const version = options.replaces + 1
-    const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), bound, version)
+    const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), id, version)
     const row: VaultRow = {
       sealed,
       version,
       ...(options.keepUntilMs === undefined ? {} : { keepUntilMs: options.keepUntilMs }),
     }
-    const wrote = await this.#ask('put', () =>
-      this.#store.put(id, row, { replaces: options.replaces }),
+    const wrote = await this.#put(id, row, options.replaces)
+    return wrote ? version : undefined
+  }
+
+  /**
+   * Seals every row of the store that is not on the newest key anew, while readers and writers go on. Run it after a key
+   * was put in front of the ring; the old key may go when it ends with nothing failed and every process has the new ring.
+   * Started again after a crash or an abort, it skips what is done. Vaults that share the store and the keys are
+   * rewrapped with it.
+   *
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError} The store or the key ring failed: start it again.
+   */
+  rewrap(options: RewrapOptions = {}): Promise<RewrapProgress> {
+    return rewrapRows(
+      {
+        envelope: this.#envelope,
+        store: {
+          get: (id) => this.#get(id),
+          put: (id, row, replaces) => this.#put(id, row, replaces),
+          scan: (cursor) => this.#ask('scan', () => this.#store.scan(cursor)),
+        },
+      },
+      options,
     )
+  }
+
+  async #get(id: string): Promise<VaultRow | undefined> {
+    const row = await this.#ask('get', () => this.#store.get(id))
+    if (row === undefined || row === null) return undefined
+    checkRow(row)
+    return row
+  }
+
+  async #put(id: string, row: VaultRow, replaces: number): Promise<boolean> {
+    const wrote = await this.#ask('put', () => this.#store.put(id, row, { replaces }))
     if (typeof wrote !== 'boolean') {
       // Taken for "another was first", it would send the caller round for ever.
       throw new VaultUnavailableError({
@@ -88,7 +122,7 @@ export class TokenVault {
         reason: 'the store did not say whether it wrote',
       })
     }
-    return wrote ? version : undefined
+    return wrote
   }
 
   /** A store's failure or silence becomes a {@link VaultUnavailableError}. */
