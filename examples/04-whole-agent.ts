@@ -2,7 +2,7 @@
  * A whole agent: it finds out who calls, acts for that user, gets the user's consent and token for a calendar, and calls
  * a billing service in its own name.
  *
- *   npm run demo                     everything by itself
+ *   npm run demo                     everything by itself (also: npm run example 04-whole-agent)
  *   npm run demo -- --interactive    prints the consent link and waits for you
  *
  * Starts two real OpenID providers, two APIs and the agent on this machine, needs no account and no network, and exits

@@ -87,7 +87,7 @@ for (const [who, headers] of Object.entries(callers)) {
   console.log(`  ${response.status} ${await response.text()}`)
   statuses.push(response.status)
 }
-assert.deepEqual(statuses, [200, 200, 200, 401, 401, 401, 401])
+assert.deepEqual(statuses, [200, 200, 200, 403, 401, 401, 401])
 const sessions = sts.requests.filter((request) => request.action === 'AssumeRole')
 assert.deepEqual(
   sessions.map((request) => request.parameters.RoleSessionName),

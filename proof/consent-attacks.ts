@@ -3,6 +3,8 @@
  *
  * Drives the attacks of test/support/consent-attacks.ts against a real OpenID provider, a hostile one and an application
  * on this machine. Exits non-zero when one succeeds, when a code reaches the hostile server, or when a grant is stored.
+ *
+ *   npm run proof consent-attacks
  */
 import { attacks, startScene } from '../test/support/consent-attacks.js'
 

@@ -10,13 +10,18 @@ import { join } from 'node:path'
 import { root } from './subpaths.js'
 
 const [folder = '', name, ...rest] = process.argv.slice(2)
-/** In examples/ the numbered files are programs; the others are what they share. */
-const isProgram = folder === 'examples' ? /^\d\d-.*\.ts$/ : /^[a-z0-9].*\.ts$/
 
 const names = (existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [])
-  .filter((file) => isProgram.test(file))
+  .filter((file) => /^[a-z0-9-]+\.ts$/.test(file))
   .map((file) => file.replace(/\.ts$/, ''))
+  .filter(isProgram)
   .sort()
+
+/** A program says how it is run; the other files are what they share. */
+function isProgram(name: string): boolean {
+  const command = `npm run ${folder.replace(/s$/, '')} ${name}`
+  return readFileSync(join(root, folder, `${name}.ts`), 'utf8').includes(command)
+}
 
 /** The first line of the comment that the file starts with. */
 function describe(program: string): string {
