@@ -36,7 +36,6 @@ export async function measure(cases: readonly Case[], options: Options = {}): Pr
   }
   const samples = new Map(cases.map(({ name }) => [name, [] as number[]]))
   for (let round = 0; round < rounds; round++) {
-    globalThis.gc?.()
     for (const { name, run } of shuffled(cases)) {
       const count = counts.get(name)!
       const before = process.cpuUsage()
