@@ -3,8 +3,9 @@
  *
  *   npm run bench open-row [rounds]
  *
- * A token of 1.5 kB. The raw cases hold key, nonce, additional data, ciphertext and tag ready; the vault reads them off the
- * row, finds the key in the ring and compares the commitment. CPU time, cases in turn in one process.
+ * A token of 1.5 kB. The raw case takes nonce, ciphertext and tag off a row whose key and additional data it holds ready;
+ * the vault also finds the key in the ring, compares the commitment and makes the additional data. `node:crypto` alone has
+ * everything in hand. CPU time, cases in turn in one process.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes } from 'node:crypto'
 import { Envelope } from '../src/vault/envelope.js'
@@ -96,7 +97,4 @@ const web = await opening(
 const samples = await measure([raw, rawRow, subtle, opened, web, reading], { rounds })
 console.log(`Node ${process.version}, a token of ${TOKEN_BYTES} bytes, ${rounds} rounds`)
 printCosts(samples)
-printGoals(samples, [
-  { of: opened.name, against: raw.name, atLeast: 0.9 },
-  { of: opened.name, against: rawRow.name, atLeast: 0.9 },
-])
+printGoals(samples, [{ of: opened.name, against: rawRow.name, atLeast: 0.9 }])

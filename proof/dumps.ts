@@ -77,7 +77,7 @@ const isIn = (dump: Buffer, text: string) =>
 
 /** Uses the library as an agent does; `midway` runs while links wait for their users. */
 async function live(store: VaultStore, midway: () => Promise<void>): Promise<void> {
-  await using server = await startAuthorizationServer({ accessTokenTtlMs: 30_000 }) // always about to end
+  await using server = await startAuthorizationServer({ accessTokenTtlMs: 1_000 }) // over before it is asked for
   const vault = tokenVault({ store, keys: localKeys(randomBytes(32)) })
   note('client secret', server.clientSecret)
   let inFront: string | undefined
@@ -124,9 +124,11 @@ async function live(store: VaultStore, midway: () => Promise<void>): Promise<voi
     inFront = user
     const page = await credentials.handleCallback(new Request(back))
     assert.equal(page.status, 200)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 1_100))
+  for (const { user } of waiting) {
     const acting = workload.unverifiedUser({ issuer, subject: user })
-    await credentials.getToken(acting, { provider: 'files' })
-    await credentials.getToken(acting, { provider: 'files' })
+    await credentials.getToken(acting, { provider: 'files' }) // refreshed, and rotated
   }
   await credentials.close()
 }
