@@ -7,17 +7,13 @@
  */
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
-import {
-  InboundVerifier,
-  OutboundCredentialProvider,
-  requireAwsCredentials,
-  stsIdentity,
-  WorkloadIdentity,
-} from 'deputize'
+import { InboundVerifier, OutboundCredentialProvider, WorkloadIdentity } from 'deputize'
 import { signCallerIdentity } from 'deputize/aws'
+import { stsIdentity } from 'deputize/inbound'
 import { nodeHandler } from 'deputize/node'
 import { awsIam } from 'deputize/providers'
 import { startFakeSts } from 'deputize/testing'
+import { requireAwsCredentials } from 'deputize/tools'
 import { listen, stop } from './api-server.js'
 
 await using sts = await startFakeSts()

@@ -1,3 +1,5 @@
+// The names that nearly every program needs. What only some need has a subpath: more ways in and vendor presets in
+// deputize/inbound, more stores in deputize/vault, AWS credentials in deputize/tools, and so on. Types are all here.
 export { AccessToken, type AccessTokenFacts } from './access-token.js'
 export type { AuditActing, AuditEvent, AuditSink } from './audit.js'
 export type { Clock } from './clock.js'
@@ -5,26 +7,21 @@ export * from './context/index.js'
 export * from './errors/index.js'
 export * from './fetch/index.js'
 export type { Fetch } from './http.js'
-export * from './inbound/index.js'
+export type * from './inbound/index.js'
+export { jwtBearer } from './inbound/jwt-bearer.js'
+export { InboundVerifier } from './inbound/verifier.js'
 export * from './outbound/index.js'
 export type { Actor, IamIdentity, Principal, TokenVerifier, UserRef } from './principal.js'
-// The files and not the index: awsIam() names optional packages, at which a bundler of a program without them would stumble.
 export { apiKey } from './providers/api-key.js'
-export type {
-  ApiKeyOptions,
-  ApiKeyProvider,
-  AwsIamOptions,
-  AwsIamProvider,
-  AwsPolicy,
-  ClientAuthMethod,
-  Flow,
-  OAuth2Options,
-  OAuth2Provider,
-  Provider,
-  ServerEndpoints,
-} from './providers/index.js'
+export type * from './providers/index.js'
 export { oauth2 } from './providers/oauth2.js'
 export { Secret, type SecretInput } from './secret.js'
-export * from './tools/index.js'
-export * from './vault/index.js'
+export type * from './tools/index.js'
+export { requireApiKey } from './tools/require-api-key.js'
+export { requireToken } from './tools/require-token.js'
+export type * from './vault/index.js'
+export { localKeys } from './vault/key-ring.js'
+export { keyvStore } from './vault/keyv-store.js'
+export { memoryStore } from './vault/memory-store.js'
+export { tokenVault } from './vault/token-vault.js'
 export * from './workload/index.js'
