@@ -323,7 +323,9 @@ describe('keyvStore options', () => {
 
   it('V20 refuses several processes, and says what to use', () => {
     expect(make({ processes: 'many' })).toThrow(TypeError)
-    expect(make({ processes: 'many' })).toThrow(/implement VaultStore .* describeVaultStore\(\)/)
+    expect(make({ processes: 'many' })).toThrow(
+      /redisStore, .* implement VaultStore .* describeVaultStore\(\)/,
+    )
   })
 
   it.each([

@@ -1,4 +1,4 @@
-import { type Clock, SECOND_MS, systemClock } from '../clock.js'
+import { type Clock, systemClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
 import {
@@ -9,14 +9,11 @@ import {
   type KeyvLike,
   namespacesOf,
 } from './keyv-like.js'
-import { decodeKeyvRow, encodeKeyvRow } from './keyv-row.js'
 import { RowLocks } from './row-locks.js'
+import { decodeRow, encodeRow } from './row-text.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
-import { StoreCall } from './store-call.js'
+import { readTimeoutMs, StoreCall } from './store-call.js'
 
-/** How long one call may take by default, in milliseconds. */
-export const KEYV_STORE_TIMEOUT_MS = 5 * SECOND_MS
-const MAX_TIMEOUT_MS = 60 * SECOND_MS
 const SCAN_PAGE_ROWS = 10_000
 
 export interface KeyvStoreOptions {
@@ -57,7 +54,7 @@ class KeyvStore implements VaultStore {
 
   constructor(keyv: KeyvLike, options: KeyvStoreOptions) {
     this.#keyv = keyv
-    this.#timeoutMs = options.timeoutMs ?? KEYV_STORE_TIMEOUT_MS
+    this.#timeoutMs = readTimeoutMs(options.timeoutMs)
     this.#clock = options.clock ?? systemClock
     this.#namespaces = namespacesOf(keyv)
     // Of the innermost adapter, so that two Keyvs over one take turns too.
@@ -116,7 +113,7 @@ class KeyvStore implements VaultStore {
         const step = await call.run(() => rows.next())
         if (this.#errors() !== errorsBefore) throw call.failure('store_error')
         if (step.done) break
-        const id = decodeKeyvRow(Array.isArray(step.value) ? step.value[1] : undefined)?.id
+        const id = decodeRow(Array.isArray(step.value) ? step.value[1] : undefined)?.id
         if (id !== undefined && id > cursor) ids.push(id)
         if (ids.length > 2 * SCAN_PAGE_ROWS) keepFirst()
       }
@@ -150,14 +147,14 @@ class KeyvStore implements VaultStore {
   async #read(call: StoreCall, id: string): Promise<VaultRow | undefined> {
     const value = await this.#fetch(call, id)
     if (value === undefined) return undefined
-    const found = decodeKeyvRow(value)
+    const found = decodeRow(value)
     if (found === undefined) throw new VaultCorruptError({ reason: 'not_a_vault_row' })
     if (found.id !== id) throw new VaultCorruptError({ reason: 'row_of_another_id' })
     return found.row
   }
 
   async #write(call: StoreCall, id: string, row: VaultRow): Promise<void> {
-    const value = encodeKeyvRow(id, row)
+    const value = encodeRow(id, row)
     const { keepUntilMs } = row
     // 0 is no time to live, also where the Keyv has a default one.
     const ttlMs =
@@ -198,10 +195,10 @@ function checkKeyv(keyv: KeyvLike): void {
 }
 
 function checkOptions(options: KeyvStoreOptions): void {
-  const { processes, timeoutMs = KEYV_STORE_TIMEOUT_MS } = (options ?? {}) as KeyvStoreOptions
+  const { processes, timeoutMs } = (options ?? {}) as KeyvStoreOptions
   if (processes === 'many') {
     throw new TypeError(
-      'processes: "many" needs a store with a compare-and-set between processes, and Keyv has none: two processes would spend one refresh token and end the grant. Use a store that has one: implement VaultStore over your database and run describeVaultStore() from deputize/testing against it. With a single process, say processes: "one".',
+      'processes: "many" needs a store with a compare-and-set between processes, and Keyv has none: two processes would spend one refresh token and end the grant. Use a store that has one: redisStore, postgresStore, sqliteStore or fileStore, or implement VaultStore over your database and run describeVaultStore() from deputize/testing against it. With a single process, say processes: "one".',
     )
   }
   if (processes !== 'one') {
@@ -209,9 +206,5 @@ function checkOptions(options: KeyvStoreOptions): void {
       `processes must be "one" or "many", got ${JSON.stringify(processes)}. Say "one" when no other process writes to this store.`,
     )
   }
-  if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS) {
-    throw new TypeError(
-      `timeoutMs must be 1 to ${MAX_TIMEOUT_MS} milliseconds, got ${String(timeoutMs)}.`,
-    )
-  }
+  readTimeoutMs(timeoutMs)
 }

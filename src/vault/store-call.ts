@@ -1,13 +1,40 @@
+import { SECOND_MS } from '../clock.js'
+import { isDeputizeError } from '../errors/base.js'
 import { VaultUnavailableError } from '../errors/vault.js'
+
+/** How long one call of a store may take by default, in milliseconds. */
+const STORE_TIMEOUT_MS = 5 * SECOND_MS
+const MAX_TIMEOUT_MS = 60 * SECOND_MS
+
+/**
+ * The option `timeoutMs` of a store.
+ *
+ * @throws `TypeError` when it is not 1 to 60,000.
+ */
+export function readTimeoutMs(timeoutMs = STORE_TIMEOUT_MS): number {
+  if (!Number.isFinite(timeoutMs) || timeoutMs < 1 || timeoutMs > MAX_TIMEOUT_MS) {
+    throw new TypeError(
+      `timeoutMs must be 1 to ${MAX_TIMEOUT_MS} milliseconds, got ${String(timeoutMs)}.`,
+    )
+  }
+  return timeoutMs
+}
 
 /** One call of a store, with its deadline: whatever rejects or does not settle in time is a VaultUnavailableError. */
 export class StoreCall {
   readonly #operation: string
   readonly #endsMs: number
+  readonly #reasonOf: (error: unknown) => string | undefined
   #running: Promise<unknown> | undefined
 
-  constructor(operation: string, timeoutMs: number) {
+  /** `reasonOf` names what the backend said, in a code of its own that can hold no secret. */
+  constructor(
+    operation: string,
+    timeoutMs: number,
+    reasonOf: (error: unknown) => string | undefined = () => undefined,
+  ) {
     this.#operation = operation
+    this.#reasonOf = reasonOf
     this.#endsMs = performance.now() + timeoutMs
   }
 
@@ -29,7 +56,8 @@ export class StoreCall {
     try {
       return await Promise.race([promise, deadline])
     } catch (error) {
-      throw error instanceof VaultUnavailableError ? error : this.failure('store_error', error)
+      if (isDeputizeError(error)) throw error
+      throw this.failure(this.#reasonOf(error) ?? 'store_error', error)
     } finally {
       clearTimeout(timer)
     }

@@ -9,6 +9,13 @@ export interface RunningPostgres {
   readonly uri: string
   /** Ends at once; clients see their connections break. */
   kill(): Promise<void>
+  /** Starts again after {@link RunningPostgres.kill}, at the same address. */
+  restart(): Promise<void>
+  /** All of its processes stand still. */
+  pause(): void
+  resume(): void
+  /** The folder that it keeps its rows in. */
+  readonly folder: string
   close(): Promise<void>
 }
 
@@ -36,14 +43,33 @@ export async function startPostgres(): Promise<RunningPostgres> {
     { cwd: data, stdio: ['ignore', 'ignore', 'inherit'], ...who },
   )
   const port = await freePort()
-  const child = await startServer(postgresServer, {
-    cwd: data,
-    args: ['-D', data, '-p', `${port}`, '-k', data, '-h', '127.0.0.1', '-c', 'fsync=off'],
-    ready: /ready to accept connections/,
-    ...who,
-  })
+  const binary = postgresServer
+  const start = () =>
+    startServer(binary, {
+      cwd: data,
+      args: ['-D', data, '-p', `${port}`, '-k', data, '-h', '127.0.0.1', '-c', 'fsync=off'],
+      ready: /ready to accept connections/,
+      ...who,
+    })
+  let child = await start()
+  const signal = (name: NodeJS.Signals) => {
+    const ids = execFileSync('ps', ['-o', 'pid=', '--ppid', `${child.pid}`], { encoding: 'utf8' })
+    for (const id of ids.trim().split(/\s+/)) process.kill(Number(id), name)
+  }
   return {
     uri: `postgresql://postgres@127.0.0.1:${port}/postgres`,
+    folder: data,
+    pause() {
+      child.kill('SIGSTOP') // first, or it makes new ones
+      signal('SIGSTOP')
+    },
+    resume() {
+      signal('SIGCONT')
+      child.kill('SIGCONT')
+    },
+    async restart() {
+      child = await start()
+    },
     kill: () => endServer(child, 'SIGQUIT'),
     async close() {
       await endServer(child, 'SIGQUIT')
