@@ -40,6 +40,11 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refreshed'; readonly rotated: boolean } & Outbound)
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
+  | ({
+      readonly type: 'disconnected'
+      readonly revoked: boolean
+      readonly reason?: string
+    } & Outbound)
   | ({ readonly type: 'api_key_served' } & Outbound)
   | ({ readonly type: 'consent_started' } & Consent)
   | ({ readonly type: 'consent_completed' } & Consent)
@@ -64,6 +69,11 @@ export class Audit {
   constructor(sink: AuditSink | undefined, clock: Clock) {
     this.#sink = sink
     this.#clock = clock
+  }
+
+  /** Whether anybody listens: an event that nobody hears need not be made. */
+  get listens(): boolean {
+    return this.#sink !== undefined
   }
 
   emit(facts: AuditFacts): void {

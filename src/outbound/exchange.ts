@@ -13,6 +13,7 @@ import {
   type Grant,
   type GrantTarget,
   missingScopes,
+  rowName,
   type StoredToken,
   storedToken,
   unionScopes,
@@ -52,11 +53,18 @@ export class Exchange {
   readonly #vault: TokenVault
   readonly #writer: GrantWriter
   readonly #clock: Clock
+  readonly #onChanged: (row: string) => void
 
-  constructor(vault: TokenVault, writer: GrantWriter, clock: Clock) {
+  constructor(
+    vault: TokenVault,
+    writer: GrantWriter,
+    clock: Clock,
+    onChanged: (row: string) => void,
+  ) {
     this.#vault = vault
     this.#writer = writer
     this.#clock = clock
+    this.#onChanged = onChanged
   }
 
   async run(target: GrantTarget, wanted: Wanted, renewal: Renewal, claim: Claim): Promise<Outcome> {
@@ -68,6 +76,7 @@ export class Exchange {
     }
     const { answer, token, change } = given
     const written = await this.#writer.write(target, change)
+    this.#onChanged(rowName(target.row))
     if (written.superseded) {
       if (written.now?.reason === DISCONNECTED) await giveBack(target, answer)
       return { step: 'again' }
@@ -137,6 +146,7 @@ export class Exchange {
       const { reason } = error as OAuthRefusedError
       const dead = ended(claimed, reason!)
       const wrote = await this.#vault.write(target.row, dead, { replaces })
+      this.#onChanged(rowName(target.row))
       return wrote === undefined ? { step: 'again' } : { step: 'lost', reason: reason! }
     }
     const nowMs = this.#clock()

@@ -118,7 +118,7 @@ function plainToken(answer: TokenAnswer, resource: string | undefined, nowMs: nu
 }
 
 /** These say what a consent gives (an ID token, a refresh token), not what an access token may do; servers do not echo them. */
-const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_access'])
+export const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_access'])
 
 /** Those of `wanted` that `granted` lacks. */
 export function missingScopes(wanted: readonly string[], granted: readonly string[]): string[] {

@@ -36,7 +36,6 @@ export class RefreshEngine {
   readonly #vault: TokenVault
   readonly #clock: Clock
   readonly #timing: Timing
-  readonly #onChanged: (row: string) => void
   readonly #flights = new SingleFlight<Obtained>()
   readonly #rows = new RowMutex()
   readonly #leases: RowLeases
@@ -47,10 +46,9 @@ export class RefreshEngine {
     this.#vault = vault
     this.#clock = clock
     this.#timing = options.timing ?? defaultTiming
-    this.#onChanged = options.onChanged ?? (() => {})
     this.#leases = new RowLeases(vault, clock, this.#timing)
     this.#writer = new GrantWriter(vault, this.#leases, this.#timing)
-    this.#exchange = new Exchange(vault, this.#writer, clock)
+    this.#exchange = new Exchange(vault, this.#writer, clock, options.onChanged ?? (() => {}))
   }
 
   /**
@@ -89,13 +87,7 @@ export class RefreshEngine {
     let led = false
     const obtained = await this.#flights.run(key, () => {
       led = true
-      return this.#rows.run(name, async () => {
-        try {
-          return await this.#renew(target, wanted, ahead)
-        } finally {
-          this.#onChanged(name)
-        }
-      })
+      return this.#rows.run(name, () => this.#renew(target, wanted, ahead))
     })
     if (led) return obtained
     if (obtained.how !== 'consent') return { ...obtained, how: 'served' }
