@@ -80,6 +80,6 @@ export class RowLeases {
 
   #lengthMs(target: GrantTarget): number {
     const timeoutMs = target.server.options.timeoutMs ?? REQUEST_TIMEOUT_MS
-    return REQUESTS * timeoutMs + this.#timing.leaseMarginMs
+    return this.#timing.leaseMs ?? REQUESTS * timeoutMs + this.#timing.leaseMarginMs
   }
 }

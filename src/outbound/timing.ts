@@ -2,6 +2,8 @@ import { MINUTE_MS, SECOND_MS } from '../clock.js'
 
 /** How long things take. Tests and proofs pass shorter times; applications have no say in it. */
 export interface Timing {
+  /** How long a lease is. Default: as long as the slowest exchange, and a margin. */
+  readonly leaseMs?: number | undefined
   /** A lease outlives the slowest exchange by this much. */
   readonly leaseMarginMs: number
   /** By how much the clocks of two machines may differ before one takes the other's lease too early. */
