@@ -52,7 +52,7 @@ let done = 0
 async function trial(number: number, slow: FleetMember, quick: FleetMember): Promise<void> {
   const subject = `user-${number}`
   const at = places[number % places.length]!
-  const [url = ''] = (await slow.ask({ what: 'begin', subject })) ?? []
+  const [url = ''] = (await slow.ask({ what: 'begin', subject }, { aheadMs: 0 })) ?? []
   const state = new URL(url).searchParams.get('state')
   const back = `${config.callbackUrl}/calendar?code=${subject}&state=${state}`
   await slow.ask({ what: 'callback', subject, url: back })

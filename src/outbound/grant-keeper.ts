@@ -109,10 +109,11 @@ export class GrantKeeper {
       const before = held?.value
       const subject = redeemed.account?.subject
       if (before?.accountSubject && subject && before.accountSubject !== subject) return undefined
+      // Listed first: a process that dies between the two leaves a name without a grant, and not a grant that nobody finds.
+      if (attempt === 0) await this.#list(session, account)
       const grant = this.#grant(session, redeemed, before)
       const wrote = await this.#vault.write(key, grant, { replaces: held?.version ?? 0 })
       if (wrote === undefined) continue
-      await this.#list(session, account)
       this.#onChanged(session)
       return account
     }
