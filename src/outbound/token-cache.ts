@@ -106,7 +106,7 @@ export class TokenCache {
     if (key === undefined) return
     let slot = this.#slots.get(key)
     if (!slot) {
-      slot = { key, entries: [], used: true }
+      slot = { key, entries: [], used: false }
       this.#slots.set(key, slot)
     }
     const { provider, flow, resource, account } = request
