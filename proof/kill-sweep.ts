@@ -67,7 +67,6 @@ const config = {
   callbackUrl: `${rig.origin}/oauth/callback`,
   key: RIG_KEY.toString('base64'),
 }
-const survivor = await FleetMember.start(program, store, config)
 
 let killed = 0
 let corrupt = 0
@@ -76,10 +75,14 @@ let lostElsewhere = 0
 let unfinished = 0
 const lost = new Map<string, number>()
 
-async function trial(point: Point, number: number, victim: FleetMember): Promise<void> {
+async function trial(
+  point: Point,
+  number: number,
+  victim: FleetMember,
+  by: FleetMember,
+): Promise<void> {
   const subject = `${point.flow} ${point.at} ${number}`
   const stop = { at: point.at, signal: 'SIGKILL' } as const
-  const by = survivor
   const [url = ''] = (await by.ask({ what: 'begin', subject }, { aheadMs: 0 })) ?? []
   const callback = await rig.callbackUrlOf(url, subject.replaceAll(' ', '-'))
   const order = { what: 'callback', subject, url: callback } as const
@@ -124,14 +127,16 @@ const work = points.flatMap((point) => Array.from({ length: trials }, (_, n) => 
 const total = work.length
 await Promise.all(
   Array.from({ length: LANES }, async () => {
+    // The process that goes on; its clock is set by its orders, so that it is one a lane.
+    const survivor = await FleetMember.start(program, store, config)
     for (let next = work.shift(); next; next = work.shift()) {
       const victim = await FleetMember.start(program, store, config)
-      await trial(next.point, next.n, victim)
+      await trial(next.point, next.n, victim, survivor)
       await victim.end()
     }
+    await survivor.end()
   }),
 )
-await survivor.end()
 await store.close()
 
 console.log(`${store.name}; ${points.length} points, ${trials} trials each.`)
