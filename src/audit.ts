@@ -42,6 +42,11 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refreshed'; readonly rotated: boolean } & Outbound)
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
+  | ({
+      readonly type: 'disconnected'
+      readonly revoked: boolean
+      readonly reason?: string
+    } & Outbound)
   | ({ readonly type: 'api_key_served' } & Outbound)
   | ({ readonly type: 'aws_credentials_served'; readonly roleArn?: string } & Outbound)
   | ({ readonly type: 'consent_started' } & Consent)

@@ -78,6 +78,11 @@ const pinned: Record<
     false,
     () => new errors.NoActingContextError('x'),
   ],
+  ServerUnavailableError: [
+    'ERR_SERVER_UNAVAILABLE',
+    true,
+    () => new errors.ServerUnavailableError({ provider: 'p', reason: 'r', retryAfterMs: 1 }),
+  ],
   NoUserError: ['ERR_NO_USER', false, () => new errors.NoUserError({ provider: 'p', flow: 'f' })],
   OAuthRefusedError: [
     'ERR_OAUTH_REFUSED',

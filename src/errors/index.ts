@@ -20,6 +20,7 @@ export {
   OriginNotAllowedError,
   ScopeNotGrantedError,
   ServerResponseError,
+  ServerUnavailableError,
 } from './outbound.js'
 export { KeyUnavailableError, VaultCorruptError, VaultUnavailableError } from './vault.js'
 export { NoActingContextError, NoUserError } from './workload.js'

@@ -67,13 +67,19 @@ export class OAuthRefusedError extends DeputizeError {
   }) {
     super(
       `Authorization server of provider "${init.provider}" refused the request: ${printable(init.oauthError, 60)} (HTTP ${init.status}). ${adviceFor(init.oauthError)}`,
-      { reason: init.oauthError, retryable: init.status === 429 || init.status >= 500 },
+      { reason: init.oauthError, retryable: comesBack(init.oauthError, init.status) },
     )
     this.provider = init.provider
     this.oauthError = init.oauthError
     this.status = init.status
     if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs
   }
+}
+
+function comesBack(oauthError: string, status: number): boolean {
+  return (
+    status === 408 || status === 429 || status >= 500 || oauthError === 'temporarily_unavailable'
+  )
 }
 
 function adviceFor(oauthError: string): string {
@@ -93,6 +99,24 @@ function adviceFor(oauthError: string): string {
       return 'Try again later.'
     default:
       return "See the server's documentation for this code."
+  }
+}
+
+/** The authorization server failed several times in a row and is left alone for a moment; nothing was sent. */
+export class ServerUnavailableError extends DeputizeError {
+  override readonly name = 'ServerUnavailableError'
+  readonly code = 'ERR_SERVER_UNAVAILABLE'
+  readonly provider: string
+  /** Milliseconds after which it is worth while to try again. */
+  readonly retryAfterMs: number
+
+  constructor(init: { provider: string; reason: string; retryAfterMs: number }) {
+    super(
+      `The authorization server of provider "${init.provider}" failed several times in a row (${init.reason}) and is left alone for a moment. Try again in ${init.retryAfterMs} ms.`,
+      { reason: init.reason, retryable: true },
+    )
+    this.provider = init.provider
+    this.retryAfterMs = init.retryAfterMs
   }
 }
 

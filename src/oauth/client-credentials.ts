@@ -1,4 +1,4 @@
-import type { AuthorizationServer } from './server.js'
+import type { AuthorizationServer, CallOptions } from './server.js'
 import { readTokenAnswer, type TokenAnswer } from './token-answer.js'
 
 /**
@@ -12,21 +12,31 @@ export async function clientCredentialsGrant(
   request: {
     readonly scopes: readonly string[]
     readonly resource?: string | undefined
-    readonly parameters?: Readonly<Record<string, string>> | undefined
   },
+  how: CallOptions = {},
 ): Promise<TokenAnswer> {
-  return server.call('token request', async ({ lib, as, client, auth, options }) => {
-    const parameters = new URLSearchParams(request.parameters)
-    if (request.scopes.length > 0) parameters.set('scope', request.scopes.join(' '))
-    if (request.resource !== undefined) parameters.set('resource', request.resource)
-    const response = await lib.clientCredentialsGrantRequest(as, client, auth, parameters, options)
-    const answer = await lib.processClientCredentialsResponse(as, client, response)
-    const { refreshToken: _, ...rest } = readTokenAnswer(answer, {
-      provider: server.options.name,
-      requested: request.scopes,
-      renewable: true,
-      clock: server.options.clock,
-    })
-    return rest
-  })
+  return server.call(
+    'token request',
+    async ({ lib, as, client, auth, options }) => {
+      const parameters = new URLSearchParams()
+      if (request.scopes.length > 0) parameters.set('scope', request.scopes.join(' '))
+      if (request.resource !== undefined) parameters.set('resource', request.resource)
+      const response = await lib.clientCredentialsGrantRequest(
+        as,
+        client,
+        auth,
+        parameters,
+        options,
+      )
+      const answer = await lib.processClientCredentialsResponse(as, client, response)
+      const { refreshToken: _, ...rest } = readTokenAnswer(answer, {
+        provider: server.options.name,
+        requested: request.scopes,
+        renewable: true,
+        clock: server.options.clock,
+      })
+      return rest
+    },
+    how,
+  )
 }

@@ -1,4 +1,4 @@
-import type { AuthorizationServer } from './server.js'
+import type { AuthorizationServer, CallOptions } from './server.js'
 import { readTokenAnswer, type TokenAnswer } from './token-answer.js'
 
 /**
@@ -14,20 +14,25 @@ export async function refreshGrant(
     readonly granted: readonly string[]
     readonly resource?: string | undefined
   },
+  how: CallOptions = {},
 ): Promise<TokenAnswer> {
-  return server.call('refresh request', async ({ lib, as, client, auth, options }) => {
-    const response = await lib.refreshTokenGrantRequest(as, client, auth, request.refreshToken, {
-      ...options,
-      ...(request.resource === undefined
-        ? {}
-        : { additionalParameters: { resource: request.resource } }),
-    })
-    const answer = await lib.processRefreshTokenResponse(as, client, response)
-    return readTokenAnswer(answer, {
-      provider: server.options.name,
-      requested: request.granted,
-      renewable: true,
-      clock: server.options.clock,
-    })
-  })
+  return server.call(
+    'refresh request',
+    async ({ lib, as, client, auth, options }) => {
+      const response = await lib.refreshTokenGrantRequest(as, client, auth, request.refreshToken, {
+        ...options,
+        ...(request.resource === undefined
+          ? {}
+          : { additionalParameters: { resource: request.resource } }),
+      })
+      const answer = await lib.processRefreshTokenResponse(as, client, response)
+      return readTokenAnswer(answer, {
+        provider: server.options.name,
+        requested: request.granted,
+        renewable: true,
+        clock: server.options.clock,
+      })
+    },
+    how,
+  )
 }

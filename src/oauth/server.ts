@@ -5,6 +5,7 @@ import { type Fetch, refuseUrl, safeFetch } from '../http.js'
 import { resolveSecret, type SecretInput } from '../secret.js'
 import { SingleFlight } from '../single-flight.js'
 import { toTypedError } from './refusal.js'
+import { type HealthOptions, ServerHealth } from './server-health.js'
 
 /** How a client proves who it is (RFC 6749 §2.3); exactly one method is used. */
 export type ClientAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'none'
@@ -13,6 +14,8 @@ export type ClientAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'n
 export interface ServerEndpoints {
   readonly authorization?: string | undefined
   readonly token: string
+  /** Where a token is given back (RFC 7009). */
+  readonly revocation?: string | undefined
 }
 
 /** What is known of an authorization server, and of this client at it. */
@@ -28,6 +31,15 @@ export interface AuthorizationServerOptions {
   readonly timeoutMs?: number | undefined
   readonly fetch?: Fetch | undefined
   readonly clock: Clock
+  readonly health?: HealthOptions | undefined
+}
+
+/** How {@link AuthorizationServer.call} makes its request. */
+export interface CallOptions {
+  /** Not sent while the server is left alone (see {@link ServerHealth}). */
+  readonly guarded?: boolean | undefined
+  /** Runs in the last moment before the request goes out; what it throws comes out as it is, and nothing is sent. */
+  readonly beforeSend?: (() => void) | undefined
 }
 
 /** What one request to the server is made of. */
@@ -44,11 +56,13 @@ const METADATA_MAX_AGE_MS = HOUR_MS
 /** One client at one authorization server: finds the metadata once, and speaks the protocol. */
 export class AuthorizationServer {
   readonly options: AuthorizationServerOptions
+  readonly health: ServerHealth
   readonly #discovery = new SingleFlight<oauth.AuthorizationServer>()
   #found: { readonly as: oauth.AuthorizationServer; readonly atMs: number } | undefined
 
   constructor(options: AuthorizationServerOptions) {
     this.options = options
+    this.health = new ServerHealth(options.name, options.health)
   }
 
   /**
@@ -68,6 +82,7 @@ export class AuthorizationServer {
         id_token_signing_alg_values_supported:
           'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519'.split(' '),
         ...(endpoints.authorization ? { authorization_endpoint: endpoints.authorization } : {}),
+        ...(endpoints.revocation ? { revocation_endpoint: endpoints.revocation } : {}),
       }
     }
     if (this.#found && clock() - this.#found.atMs < METADATA_MAX_AGE_MS) return this.#found.as
@@ -91,15 +106,33 @@ export class AuthorizationServer {
    * @throws {@link OAuthRefusedError} The server said no.
    * @throws {@link NetworkError} It could not be asked.
    * @throws {@link ServerResponseError} Its answer is not in the protocol.
+   * @throws {@link ServerUnavailableError} It is left alone for a moment, and the call is guarded.
    */
-  async call<T>(what: string, run: (call: ServerCall) => Promise<T>): Promise<T> {
+  async call<T>(
+    what: string,
+    run: (call: ServerCall) => Promise<T>,
+    how: CallOptions = {},
+  ): Promise<T> {
+    const request = () => this.#call(what, run, how.beforeSend)
+    return how.guarded ? this.health.run(request) : request()
+  }
+
+  async #call<T>(
+    what: string,
+    run: (call: ServerCall) => Promise<T>,
+    beforeSend: CallOptions['beforeSend'],
+  ): Promise<T> {
     const as = await this.metadata()
     const lib = await import('oauth4webapi')
     const auth = await this.#clientAuth(lib)
     let answer: Response | undefined
     let copy: Response | undefined
+    let stopped = false
     const options = {
       [lib.customFetch]: async (url: string, init: object): Promise<Response> => {
+        stopped = true
+        beforeSend?.()
+        stopped = false
         answer = await this.#fetch()(url, init as RequestInit)
         // The body of an error says more than a challenge does, and oauth4webapi would stop at the challenge.
         answer.headers.delete('www-authenticate')
@@ -111,6 +144,7 @@ export class AuthorizationServer {
     try {
       return await run({ lib, as, client: this.#client(lib), auth, options })
     } catch (error) {
+      if (stopped) throw error
       throw toTypedError(error, {
         provider: this.options.name,
         what,

@@ -1,7 +1,11 @@
 import type { Clock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConsentSessionError } from '../errors/consent.js'
-import { readAuthorizationResponse, redeemCode } from '../oauth/authorization-code.js'
+import {
+  type RedeemedCode,
+  readAuthorizationResponse,
+  redeemCode,
+} from '../oauth/authorization-code.js'
 import { sameUser, type UserRef } from '../principal.js'
 import type { Held } from '../vault/token-vault.js'
 import { type ConsentPage, consentPage, returnTo } from './consent-page.js'
@@ -23,6 +27,8 @@ import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
 export type IdentifyUser =
   | ((request: Request) => UserRef | undefined | Promise<UserRef | undefined>)
   | 'unsafe-single-user'
+
+const OTHER_ACCOUNT = 'another account than the one named was connected'
 
 interface Parts {
   readonly registry: ProviderRegistry
@@ -180,21 +186,22 @@ export class ConsentCallback {
     // One winner: a second callback, a reload or a prefetch finds the session taken, and the code is sent once.
     const taken = await this.#parts.sessions.move(held, { phase: 'exchanging' })
     if (!taken) return undefined
+    let redeemed: RedeemedCode
     try {
-      const redeemed = await redeemCode(at.server, { ...session, code: answer.code })
-      const account = await this.#parts.keeper.keep(session, redeemed)
-      if (account === undefined) {
-        return this.#parts.settler.settle(
-          taken,
-          'failed',
-          'another account than the one named was connected',
-        )
-      }
-      return this.#parts.settler.settle(taken, 'done', undefined, account)
+      redeemed = await redeemCode(at.server, { ...session, code: answer.code })
     } catch (error) {
       const reason = isDeputizeError(error) ? (error.reason ?? error.code) : 'unexpected error'
       return this.#parts.settler.settle(taken, 'failed', reason)
     }
+    let settled: ConsentSession | undefined
+    // When the store fails now, the session stays open, and is settled when the grant is written.
+    await this.#parts.keeper.keep(session, redeemed, async (account) => {
+      settled =
+        account === undefined
+          ? await this.#parts.settler.settle(taken, 'failed', OTHER_ACCOUNT)
+          : await this.#parts.settler.settle(taken, 'done', undefined, account)
+    })
+    return settled
   }
 }
 

@@ -1,7 +1,5 @@
 import type { AccessToken } from '../access-token.js'
-import { Audit } from '../audit.js'
 import type { AwsCredentials } from '../aws/aws-credentials.js'
-import { type Clock, systemClock } from '../clock.js'
 import type {
   AwsCredentialsRequest,
   CredentialSource,
@@ -14,24 +12,15 @@ import type { UserRef } from '../principal.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { resolveSecret, type Secret } from '../secret.js'
-import { tokenVault } from '../vault/token-vault.js'
 import { type Acting, auditActing, isActing } from '../workload/acting.js'
-import { ConnectionsIndex } from './connections.js'
-import { ConsentCallback } from './consent-callback.js'
-import { ConsentSessions } from './consent-session.js'
-import { ConsentSettler } from './consent-settler.js'
-import { ConsentWaiters } from './consent-waiters.js'
-import { type AuthorizationStatus, Consents } from './consents.js'
+import { type Assembly, assemble } from './assembly.js'
+import type { Connection, Disconnected } from './connection-desk.js'
+import type { AuthorizationStatus } from './consents.js'
 import { unionScopes } from './grant.js'
-import { GrantKeeper } from './grant-keeper.js'
-import {
-  checkCallbackUrl,
-  checkIdentifyUser,
-  type OutboundCredentialProviderOptions,
-} from './options.js'
-import { RefreshEngine } from './refresh-engine.js'
-import { ProviderRegistry } from './registry.js'
-import { checkMode, requireUser, TokenDesk } from './token-desk.js'
+import type { OutboundCredentialProviderOptions } from './options.js'
+import type { RegisteredOAuth2 } from './registry.js'
+import type { Timing } from './timing.js'
+import { requireUser } from './token-request.js'
 
 /** One result of {@link OutboundCredentialProvider.getTokens}. */
 export type TokenResult =
@@ -40,49 +29,21 @@ export type TokenResult =
 
 /** Gets the credential for the next service, keeps it in the vault, and renews it. */
 export class OutboundCredentialProvider implements CredentialSource {
-  readonly #registry: ProviderRegistry
-  readonly #index: ConnectionsIndex
-  readonly #desk: TokenDesk
-  readonly #consents: Consents
-  readonly #callback: ConsentCallback
-  readonly #waiters = new ConsentWaiters()
-  readonly #audit: Audit
-  readonly #clock: Clock
+  readonly #parts: Assembly
+  readonly #oauth2: (name: string) => RegisteredOAuth2
 
-  /** @throws `TypeError` An option is wrong; it is named. */
-  constructor(options: OutboundCredentialProviderOptions) {
-    const clock = options.clock ?? systemClock
-    const vault = options.vault ?? tokenVault()
-    const callbackUrl = checkCallbackUrl(options)
-    const identifyUser = checkIdentifyUser(options.identifyUser)
-    this.#audit = new Audit(options.audit, clock)
-    this.#clock = clock
-    this.#registry = new ProviderRegistry(options.providers, clock)
-    const index = new ConnectionsIndex(vault, clock)
-    this.#index = index
-    const sessions = new ConsentSessions(vault, clock)
-    const shared = { sessions, waiters: this.#waiters, audit: this.#audit }
-    const settler = new ConsentSettler({ ...shared, onSettled: options.onAuthorizationSettled })
-    this.#consents = new Consents({ ...shared, index, settler, clock, callbackUrl })
-    this.#desk = new TokenDesk({
-      index,
-      engine: new RefreshEngine(vault, clock),
-      consents: this.#consents,
-      audit: this.#audit,
-      onAuthorizationRequired: checkMode(options.onAuthorizationRequired ?? 'throw'),
-    })
-    this.#callback = new ConsentCallback({
-      registry: this.#registry,
-      sessions,
-      keeper: new GrantKeeper(vault, index, clock),
-      settler,
-      clock,
-      identifyUser,
-    })
+  /**
+   * @param timing For tests and proofs: how long leases and waits are.
+   * @throws `TypeError` An option is wrong; it is named.
+   */
+  constructor(options: OutboundCredentialProviderOptions, timing: Partial<Timing> = {}) {
+    const parts = assemble(options, timing)
+    this.#parts = parts
+    this.#oauth2 = (name) => parts.registry.oauth2(name)
   }
 
   provider(name: string): Provider {
-    return this.#registry.get(name)
+    return this.#parts.registry.get(name)
   }
 
   /**
@@ -98,8 +59,10 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws {@link VaultUnavailableError} The store failed; nothing was asked of the server or the user.
    */
   async getToken(acting: Acting, request: TokenRequest): Promise<AccessToken> {
+    const cached = this.#parts.desk.cached(acting, request, this.#oauth2)
+    if (cached !== undefined) return cached
     checkActing(acting, 'getToken')
-    return this.#desk.get(acting, this.#registry.oauth2(request.provider), request)
+    return this.#parts.desk.get(acting, this.#oauth2(request.provider), request)
   }
 
   /** Several tokens at once. Never rejects; all missing consents come together in `authorizationRequired`. */
@@ -135,14 +98,14 @@ export class OutboundCredentialProvider implements CredentialSource {
   async getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret> {
     checkActing(acting, 'getApiKey')
     const { provider: name } = request
-    const provider = this.#registry.apiKey(name)
+    const provider = this.#parts.registry.apiKey(name)
     const key = await resolveSecret(provider.key, `key of provider "${name}"`)
     if (!/^[\x21-\x7e]+$/.test(key.reveal())) {
       throw new TypeError(
         `key of provider "${name}" must be visible ASCII without spaces or line breaks.`,
       )
     }
-    this.#audit.emit({ type: 'api_key_served', ...auditActing(acting), provider: name })
+    this.#parts.audit.emit({ type: 'api_key_served', ...auditActing(acting), provider: name })
     return key
   }
 
@@ -155,19 +118,19 @@ export class OutboundCredentialProvider implements CredentialSource {
   async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
     checkActing(acting, 'getAwsCredentials')
     const { provider: name, policy } = request
-    const provider = this.#registry.awsIam(name)
+    const provider = this.#parts.registry.awsIam(name)
     const { roleArn } = provider
     const workload = acting.workload.name
-    const credentials = await provider.credentials({ workload, policy, clock: this.#clock })
+    const credentials = await provider.credentials({ workload, policy, clock: this.#parts.clock })
     const facts = { ...auditActing(acting), provider: name, ...(roleArn ? { roleArn } : {}) }
-    this.#audit.emit({ type: 'aws_credentials_served', ...facts })
+    this.#parts.audit.emit({ type: 'aws_credentials_served', ...facts })
     return credentials
   }
 
   /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
   awsCredentials(acting: Acting, request: AwsCredentialsRequest): () => Promise<AwsCredentials> {
     checkActing(acting, 'awsCredentials')
-    this.#registry.awsIam(request.provider)
+    this.#parts.registry.awsIam(request.provider)
     return () => this.getAwsCredentials(acting, request)
   }
 
@@ -181,11 +144,11 @@ export class OutboundCredentialProvider implements CredentialSource {
     request: Pick<TokenRequest, 'provider' | 'scopes' | 'account' | 'resource' | 'returnUrl'>,
   ): Promise<AuthorizationRequiredError> {
     checkActing(acting, 'beginAuthorization')
-    const at = this.#registry.oauth2(request.provider)
+    const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
-    const connected = await this.#index.labels(user, at.name, at.provider)
-    return this.#consents.begin(user, at, {
+    const connected = await this.#parts.index.labels(user, at.name, at.provider)
+    return this.#parts.consents.begin(user, at, {
       scopes: unionScopes(at.provider.scopes, scopes),
       account: request.account,
       accountHint: connected.length === 1 ? connected[0] : undefined,
@@ -204,7 +167,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     request: Request,
     options: { readonly user?: UserRef | undefined } = {},
   ): Promise<Response> {
-    return this.#callback.handle(request, options.user)
+    return this.#parts.callback.handle(request, options.user)
   }
 
   /**
@@ -225,13 +188,13 @@ export class OutboundCredentialProvider implements CredentialSource {
         'completeAuthorization: user must be a UserRef, { issuer, subject }, from your own session. Sign the user in first.',
       )
     }
-    await this.#callback.complete(sessionUri, user)
+    await this.#parts.callback.complete(sessionUri, user)
   }
 
   /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */
   async authorizationStatus(acting: Acting, sessionUri: string): Promise<AuthorizationStatus> {
     checkActing(acting, 'authorizationStatus')
-    return this.#consents.status(acting, sessionUri)
+    return this.#parts.consents.status(acting, sessionUri)
   }
 
   /**
@@ -254,7 +217,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     const { signal, timeoutMs } = options
     const signals = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
     const given = signals.filter((one) => one !== undefined)
-    await this.#consents.wait(
+    await this.#parts.consents.wait(
       acting,
       sessionUri,
       given.length > 0 ? AbortSignal.any(given) : undefined,
@@ -279,9 +242,44 @@ export class OutboundCredentialProvider implements CredentialSource {
     }
   }
 
-  /** Ends whatever waits for a consent. */
+  /**
+   * What the user connected at the configured providers, and how it does; never a token.
+   *
+   * @throws {@link NoUserError} {@link VaultUnavailableError}
+   */
+  async connections(acting: Acting): Promise<readonly Connection[]> {
+    checkActing(acting, 'connections')
+    const { connections, keeper, registry } = this.#parts
+    const user = requireUser(acting, 'connections')
+    await keeper.catchUp(user)
+    return connections.list(user, (name) => registry.findOAuth2(name))
+  }
+
+  /**
+   * Ends a connection: here at once, whatever the provider says, and at the provider by revoking its token (RFC 7009).
+   * Consents for it that are pending expire.
+   *
+   * @param request.account Default: the only one.
+   * @throws {@link NoUserError} {@link ConfigurationError} {@link AccountAmbiguousError}
+   * @throws {@link VaultUnavailableError} The store failed. Nothing was asked of the provider; call again.
+   */
+  async disconnect(
+    acting: Acting,
+    request: { readonly provider: string; readonly account?: string | undefined },
+  ): Promise<Disconnected> {
+    checkActing(acting, 'disconnect')
+    const at = this.#oauth2(request.provider)
+    const user = requireUser(acting, at.name)
+    await this.#parts.keeper.catchUp(user)
+    return this.#parts.connections.disconnect(user, at, request.account)
+  }
+
+  /** Ends whatever waits for a consent, and forgets the tokens in memory. */
   close(): void {
-    this.#waiters.close()
+    const { waiters, keeper, cache } = this.#parts
+    waiters.close()
+    keeper.close()
+    cache?.clear()
   }
 }
 

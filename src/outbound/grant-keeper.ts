@@ -1,34 +1,107 @@
-import type { Clock } from '../clock.js'
+import { type Clock, SECOND_MS } from '../clock.js'
+import { isDeputizeError } from '../errors/base.js'
 import { VaultUnavailableError } from '../errors/vault.js'
 import type { RedeemedCode } from '../oauth/authorization-code.js'
 import type { TokenVault } from '../vault/token-vault.js'
+import { type Acting, ownerKey } from '../workload/acting.js'
 import type { ConnectionsIndex } from './connections.js'
 import type { ConsentSession } from './consent-session.js'
 import { emptyGrant, type Grant, grantKey, storedToken, withToken } from './grant.js'
+import { insist } from './grant-writer.js'
 
 /** The label of an account whose provider does not say who it is, and that the application did not name. */
 const UNNAMED = 'default'
 const CAS_TRIES = 20
+const RETRY_MS = SECOND_MS
+const MAX_UNSAVED = 1_000
+
+/** A consent that the provider has given and the vault has not got yet. */
+interface Unsaved {
+  readonly session: ConsentSession
+  readonly redeemed: RedeemedCode
+  readonly onKept: OnKept
+}
+
+/** Told the account's label, or that the label names another account already. */
+type OnKept = (account: string | undefined) => Promise<unknown>
 
 /** Puts what a consent gave into the vault, and lists the account. */
 export class GrantKeeper {
   readonly #vault: TokenVault
   readonly #index: ConnectionsIndex
   readonly #clock: Clock
+  readonly #onChanged: (owner: Pick<Acting, 'workload' | 'user'>) => void
+  readonly #unsaved = new Map<string, Unsaved>()
+  #timer: ReturnType<typeof setInterval> | undefined
 
-  constructor(vault: TokenVault, index: ConnectionsIndex, clock: Clock) {
+  constructor(
+    vault: TokenVault,
+    index: ConnectionsIndex,
+    clock: Clock,
+    onChanged: (owner: Pick<Acting, 'workload' | 'user'>) => void = () => {},
+  ) {
     this.#vault = vault
     this.#index = index
     this.#clock = clock
+    this.#onChanged = onChanged
   }
 
   /**
    * Writes the grant over whatever was there: what the user just consented to is the newest truth.
    *
-   * @returns The account's label, or `undefined` when the label names another account already; nothing is written then.
+   * @param onKept Told the account's label, or `undefined` when the label names another account already: nothing is
+   *   written then. It may be told long after this call failed.
+   * @throws {@link VaultUnavailableError} The store failed for about a second. The grant is in memory, and written as
+   *   soon as the store takes it.
+   */
+  async keep(session: ConsentSession, redeemed: RedeemedCode, onKept: OnKept): Promise<void> {
+    let account: string | undefined
+    try {
+      account = await insist(() => this.#keep(session, redeemed))
+    } catch (error) {
+      if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE') && this.#unsaved.size < MAX_UNSAVED) {
+        this.#unsaved.set(session.id, { session, redeemed, onKept })
+        this.#timer ??= setInterval(() => void this.#retry(), RETRY_MS)
+        ;(this.#timer as { unref?: () => void }).unref?.()
+      }
+      throw error
+    }
+    await insist(() => onKept(account))
+  }
+
+  /**
+   * Writes what is left of this user's consents before the vault is asked about them.
+   *
    * @throws {@link VaultUnavailableError}
    */
-  async keep(session: ConsentSession, redeemed: RedeemedCode): Promise<string | undefined> {
+  async catchUp(owner: Pick<Acting, 'workload' | 'user'>): Promise<void> {
+    if (this.#unsaved.size === 0) return
+    const key = ownerKey(owner)
+    for (const unsaved of this.#unsaved.values()) {
+      if (ownerKey(unsaved.session) === key) await this.#save(unsaved)
+    }
+  }
+
+  /** Forgets what could not be written. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#unsaved.clear()
+  }
+
+  async #retry(): Promise<void> {
+    for (const unsaved of this.#unsaved.values()) await this.#save(unsaved).catch(() => {})
+    if (this.#unsaved.size > 0) return
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+
+  async #save({ session, redeemed, onKept }: Unsaved): Promise<void> {
+    const account = await this.#keep(session, redeemed)
+    if (this.#unsaved.delete(session.id)) await onKept(account)
+  }
+
+  async #keep(session: ConsentSession, redeemed: RedeemedCode): Promise<string | undefined> {
     const account = session.account ?? (await this.#label(session, redeemed))
     const key = grantKey(session, 'USER_FEDERATION', session.provider, session, account)
     for (let attempt = 0; attempt < CAS_TRIES; attempt++) {
@@ -36,10 +109,12 @@ export class GrantKeeper {
       const before = held?.value
       const subject = redeemed.account?.subject
       if (before?.accountSubject && subject && before.accountSubject !== subject) return undefined
+      // Listed first: a process that dies between the two leaves a name without a grant, and not a grant that nobody finds.
+      if (attempt === 0) await this.#list(session, account)
       const grant = this.#grant(session, redeemed, before)
       const wrote = await this.#vault.write(key, grant, { replaces: held?.version ?? 0 })
       if (wrote === undefined) continue
-      await this.#list(session, account)
+      this.#onChanged(session)
       return account
     }
     throw new VaultUnavailableError({
@@ -62,16 +137,22 @@ export class GrantKeeper {
   }
 
   #grant(session: ConsentSession, redeemed: RedeemedCode, before: Grant | undefined): Grant {
-    // Some servers give a refresh token at the first consent only; the one in hand stays good then.
-    const refreshToken = redeemed.refreshToken ?? before?.refreshToken
-    const accountSubject = redeemed.account?.subject ?? before?.accountSubject
+    // Some servers give a refresh token at the first consent only. The one in hand stays good then, but only of the same
+    // account: where nobody says who consented now, it may be another's.
+    const subject = redeemed.account?.subject
+    const same = subject !== undefined && subject === before?.accountSubject
+    const kept = redeemed.refreshToken === undefined && same ? before : undefined
+    const refreshToken = redeemed.refreshToken ?? kept?.refreshToken
     return withToken(
       {
         ...emptyGrant,
         scopes: redeemed.scopes,
         requested: session.scopes,
+        connectedAtMs: this.#clock(),
         ...(refreshToken === undefined ? {} : { refreshToken }),
-        ...(accountSubject === undefined ? {} : { accountSubject }),
+        ...(subject === undefined ? {} : { accountSubject: subject }),
+        // Whoever renews with it right now still has the row.
+        ...(kept?.refreshToken === undefined || !kept.lease ? {} : { lease: kept.lease }),
       },
       storedToken(redeemed, session.resource, this.#clock()),
     )

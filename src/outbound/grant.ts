@@ -1,7 +1,10 @@
+import { MINUTE_MS } from '../clock.js'
+import type { AuthorizationServer } from '../oauth/server.js'
 import type { TokenAnswer } from '../oauth/token-answer.js'
 import type { Flow, OAuth2Provider } from '../providers/provider.js'
 import type { RowKey } from '../vault/row-key.js'
 import type { Acting } from '../workload/acting.js'
+import type { Failing } from './failing.js'
 
 /** One access token as the vault holds it. */
 export interface StoredToken {
@@ -12,13 +15,20 @@ export interface StoredToken {
   readonly scopes: readonly string[]
   readonly issuedAtMs: number
   readonly expiresAtMs?: number
+  /** From here on it is renewed while it is served. Its own, so that tokens that end together are not renewed together. */
+  readonly renewFromMs?: number
 }
 
 /** What the vault holds of one grant: a user's at a provider, or the agent's own (`M2M`). */
 export interface Grant {
-  /** `needs_consent`: the provider does not honour it any more; kept so that one can see why. */
+  /** `needs_consent`: the provider does not honour it any more, or the user ended it; kept so that one can see why. */
   readonly state: 'active' | 'needs_consent'
   readonly reason?: string
+  /** Absent while renewing works. */
+  readonly failing?: Failing
+  /** When the user consented last. */
+  readonly connectedAtMs?: number
+  readonly refreshedAtMs?: number
   /** Scopes granted. */
   readonly scopes: readonly string[]
   /** Scopes that were asked for. */
@@ -30,6 +40,21 @@ export interface Grant {
   readonly tokens: readonly StoredToken[]
   /** Who may talk to the server for this row right now, and until when. */
   readonly lease?: { readonly holder: string; readonly untilMs: number }
+}
+
+/** One row, and the server that its grant is at. */
+export interface GrantTarget {
+  readonly name: string
+  readonly row: RowKey
+  readonly server: AuthorizationServer
+}
+
+/** Why a grant is one that the user ended. */
+export const DISCONNECTED = 'disconnected'
+
+/** JSON of an array of strings and nulls is as injective as a length-prefixed tuple. */
+export function rowName(row: RowKey): string {
+  return JSON.stringify(row.owner.map((part) => part ?? null))
 }
 
 /** A grant that holds nothing yet. */
@@ -54,12 +79,34 @@ export function withToken(grant: Grant, token: StoredToken): Grant {
   return { ...grant, tokens: [token, ...others].slice(0, MAX_TOKENS) }
 }
 
+/** Of the time that a token may be handed out, the share after which it is renewed, and by how much that varies. */
+const RENEW_SHARE = 0.8
+const RENEW_JITTER = 0.1
+
+/** A token is used while it has this long left, or half of its whole life if that is shorter. */
+export const MIN_TTL_MS = MINUTE_MS
+
+/** When the token stops being handed out; `undefined` for one without expiry. */
+export function usableUntilMs(token: StoredToken): number | undefined {
+  if (token.expiresAtMs === undefined) return undefined
+  return token.expiresAtMs - Math.min(MIN_TTL_MS, (token.expiresAtMs - token.issuedAtMs) / 2)
+}
+
 /** The token of an answer, as the vault holds it. */
 export function storedToken(
   answer: TokenAnswer,
   resource: string | undefined,
   nowMs: number,
+  random: () => number = Math.random,
 ): StoredToken {
+  const token = plainToken(answer, resource, nowMs)
+  const endMs = usableUntilMs(token)
+  if (endMs === undefined) return token
+  const share = RENEW_SHARE * (1 + RENEW_JITTER * (2 * random() - 1))
+  return { ...token, renewFromMs: Math.round(nowMs + (endMs - nowMs) * share) }
+}
+
+function plainToken(answer: TokenAnswer, resource: string | undefined, nowMs: number): StoredToken {
   return {
     ...(resource === undefined ? {} : { resource }),
     value: answer.accessToken,
@@ -71,7 +118,7 @@ export function storedToken(
 }
 
 /** These say what a consent gives (an ID token, a refresh token), not what an access token may do; servers do not echo them. */
-const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_access'])
+export const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_access'])
 
 /** Those of `wanted` that `granted` lacks. */
 export function missingScopes(wanted: readonly string[], granted: readonly string[]): string[] {

@@ -1,3 +1,4 @@
+export type { Connection, Disconnected } from './connection-desk.js'
 export type { IdentifyUser } from './consent-callback.js'
 export type { AuthorizationSettled } from './consent-settler.js'
 export type { AuthorizationStatus } from './consents.js'

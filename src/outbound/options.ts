@@ -7,6 +7,7 @@ import type { Provider } from '../providers/provider.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { IdentifyUser } from './consent-callback.js'
 import type { AuthorizationSettled } from './consent-settler.js'
+import { CACHE_MAX_TOKENS } from './token-cache.js'
 
 /** What an {@link OutboundCredentialProvider} takes. */
 export interface OutboundCredentialProviderOptions {
@@ -22,6 +23,11 @@ export interface OutboundCredentialProviderOptions {
   readonly onAuthorizationSettled?: (event: AuthorizationSettled) => unknown
   /** Default `throw`. */
   readonly onAuthorizationRequired?: OnAuthorizationRequired
+  /**
+   * Tokens kept decrypted in this process's memory, so that a call need not ask the vault. Default: at most 10,000. They are
+   * looked up again after ten seconds and are never older than thirty, or five minutes while the store fails. `false`: none.
+   */
+  readonly cache?: false | { readonly maxTokens?: number }
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost in `callbackUrl`. */
   readonly allowInsecureLoopback?: boolean
   readonly audit?: AuditSink
@@ -58,4 +64,23 @@ export function checkIdentifyUser(value: IdentifyUser | undefined): IdentifyUser
     throw new TypeError('identifyUser must be a function, or "unsafe-single-user".')
   }
   return value
+}
+
+/**
+ * How many tokens are kept in memory; 0: none.
+ *
+ * @throws `TypeError`
+ */
+export function checkCache(value: OutboundCredentialProviderOptions['cache']): number {
+  if (value === false) return 0
+  if (value !== undefined && (typeof value !== 'object' || value === null)) {
+    throw new TypeError(`cache must be false or { maxTokens }; got ${printable(value)}.`)
+  }
+  const { maxTokens = CACHE_MAX_TOKENS } = value ?? {}
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+    throw new TypeError(
+      `cache.maxTokens must be a whole number of 1 or more; got ${printable(maxTokens)}.`,
+    )
+  }
+  return maxTokens
 }

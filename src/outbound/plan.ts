@@ -1,12 +1,27 @@
-import { MINUTE_MS } from '../clock.js'
 import type { Flow } from '../providers/provider.js'
-import { type Grant, missingScopes, type StoredToken, tokenFor, unionScopes } from './grant.js'
+import {
+  type Grant,
+  missingScopes,
+  type StoredToken,
+  tokenFor,
+  unionScopes,
+  usableUntilMs,
+} from './grant.js'
+
+/** What the server is asked. */
+export type Renewal =
+  | { readonly step: 'refresh'; readonly refreshToken: string }
+  | { readonly step: 'acquire'; readonly scopes: readonly string[] }
 
 /** The next step towards a usable token. */
 export type TokenPlan =
-  | { readonly step: 'use'; readonly token: StoredToken }
-  | { readonly step: 'refresh'; readonly refreshToken: string }
-  | { readonly step: 'acquire'; readonly scopes: readonly string[] }
+  | {
+      readonly step: 'use'
+      readonly token: StoredToken
+      /** What to do meanwhile, so that nobody waits later: the token in hand nears its end. */
+      readonly ahead?: Renewal
+    }
+  | Renewal
   | {
       readonly step: 'consent'
       readonly scopes: readonly string[]
@@ -25,17 +40,22 @@ export interface Wanted {
   readonly rejected?: string | undefined
 }
 
-/** A token is used while it has this long left, or half of its whole life if that is shorter. */
-export const MIN_TTL_MS = MINUTE_MS
-
 /**
  * Whether the token lives long enough to be handed out. One without expiry does, until the resource refuses it:
  * RFC 6749 §5.1 makes `expires_in` optional.
  */
 export function isFresh(token: StoredToken, nowMs: number): boolean {
-  if (token.expiresAtMs === undefined) return true
-  const lifetimeMs = token.expiresAtMs - token.issuedAtMs
-  return token.expiresAtMs - nowMs > Math.min(MIN_TTL_MS, lifetimeMs / 2)
+  return nowMs < (usableUntilMs(token) ?? Number.POSITIVE_INFINITY)
+}
+
+/** Whether the token should be renewed while it is still good, and renewing it has not just failed. */
+function isDue(grant: Grant, token: StoredToken, nowMs: number): boolean {
+  return nowMs >= (token.renewFromMs ?? Number.POSITIVE_INFINITY) && !coolsDown(grant, nowMs)
+}
+
+/** Whether renewing failed a moment ago. */
+export function coolsDown(grant: Grant, nowMs: number): boolean {
+  return nowMs < (grant.failing?.nextTryMs ?? Number.NEGATIVE_INFINITY)
 }
 
 /**
@@ -56,21 +76,28 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
     isFresh(held, nowMs) &&
     missingScopes(wanted.scopes, held.scopes).length === 0
 
+  const use = (token: StoredToken, renewal: Renewal | undefined): TokenPlan =>
+    renewal && isDue(grant!, token, nowMs)
+      ? { step: 'use', token, ahead: renewal }
+      : { step: 'use', token }
+
   if (wanted.flow === 'M2M') {
-    if (usable) return { step: 'use', token: held }
-    return {
+    const renewal: Renewal = {
       step: 'acquire',
       scopes: unionScopes(wanted.defaultScopes, held?.scopes ?? [], wanted.scopes),
     }
+    return usable ? use(held, renewal) : renewal
   }
 
   const active = grant?.state === 'active'
   const missing = missingScopes(wanted.scopes, active ? grant.scopes : [])
   if (active && missing.length === 0) {
-    if (usable) return { step: 'use', token: held }
-    if (grant.refreshToken !== undefined) {
-      return { step: 'refresh', refreshToken: grant.refreshToken }
-    }
+    const renewal: Renewal | undefined =
+      grant.refreshToken === undefined
+        ? undefined
+        : { step: 'refresh', refreshToken: grant.refreshToken }
+    if (usable) return use(held, renewal)
+    if (renewal) return renewal
   }
   const scopes = unionScopes(wanted.defaultScopes, grant?.scopes ?? [], wanted.scopes)
   return { step: 'consent', scopes, missing }

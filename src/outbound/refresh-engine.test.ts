@@ -8,9 +8,11 @@ import { codeOf, fakeClock } from '../../test/support/issuer.js'
 import { AuthorizationServer } from '../oauth/server.js'
 import { startAuthorizationServer } from '../testing/index.js'
 import { tokenVault } from '../vault/token-vault.js'
-import { emptyGrant, type Grant } from './grant.js'
+import { type Failing, failingAfter } from './failing.js'
+import { emptyGrant, type Grant, storedToken } from './grant.js'
+import { refreshed } from './grant-changes.js'
 import type { Wanted } from './plan.js'
-import { RefreshEngine } from './refresh-engine.js'
+import { type Obtained, RefreshEngine } from './refresh-engine.js'
 
 let hostile: HostileServer
 let asked: string[] = []
@@ -62,7 +64,10 @@ async function withGrant(grant: Partial<Grant> | undefined, issuer = hostile.iss
   return {
     clock,
     stored: async () => (await vault.read<Grant>(row))?.value,
-    obtain: (extra?: Partial<Wanted>) => engine.obtain({ name: 'api', row, server }, wanted(extra)),
+    vault,
+    row,
+    obtain: (extra?: Partial<Wanted>, onAhead?: (obtained: Obtained) => void) =>
+      engine.obtain({ name: 'api', row, server }, wanted(extra), onAhead),
   }
 }
 
@@ -145,6 +150,127 @@ describe('a refresh', () => {
     expect([a, b]).toMatchObject([{ token: { value: 'a' } }, { token: { value: 'b' } }])
     expect(asked).toEqual(['rt-0', 'rt-1'])
     expect(await stored()).toMatchObject({ refreshToken: 'rt-2', scopes: ['read', 'write'] })
+  })
+})
+
+describe('a token that nears its end', () => {
+  const HOUR_MS = 3_600_000
+  /** Waits for the background renewal that the call starts. */
+  async function ahead({ obtain }: Awaited<ReturnType<typeof withGrant>>) {
+    let tell!: (obtained: Obtained) => void
+    const done = new Promise<Obtained>((resolve) => {
+      tell = resolve
+    })
+    const served = await obtain({}, tell)
+    return { served, done }
+  }
+
+  it('is served at once, and renewed once meanwhile (D06, O34)', async () => {
+    const it = await withGrant({})
+    answers(
+      { access_token: 'a1', refresh_token: 'rt-1', expires_in: 3_600 },
+      { access_token: 'a2', refresh_token: 'rt-2', expires_in: 3_600 },
+    )
+    await it.obtain()
+    it.clock.advance(0.7 * HOUR_MS)
+    expect(await it.obtain()).toMatchObject({ token: { value: 'a1' } })
+    expect(asked).toHaveLength(1)
+    it.clock.advance(0.2 * HOUR_MS)
+    const { served, done } = await ahead(it)
+    expect(served).toMatchObject({ how: 'served', token: { value: 'a1' } })
+    await Promise.all(Array.from({ length: 50 }, () => it.obtain()))
+    expect(await done).toMatchObject({ how: 'refreshed', token: { value: 'a2' } })
+    expect(asked).toEqual(['rt-0', 'rt-1'])
+    expect(await it.obtain()).toMatchObject({ token: { value: 'a2' } })
+  })
+
+  it('is served on when the renewal fails; the failure is in the row, and it is not tried at once (D05)', async () => {
+    const it = await withGrant({})
+    answers({ access_token: 'a1', expires_in: 3_600 })
+    await it.obtain()
+    it.clock.advance(0.9 * HOUR_MS)
+    answers({ error: 'temporarily_unavailable' })
+    const from = asked.length
+    for (let n = 0; n < 20; n++) {
+      expect(await it.obtain()).toMatchObject({ how: 'served', token: { value: 'a1' } })
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    expect((await it.stored())?.failing).toMatchObject({
+      code: 'temporarily_unavailable',
+      count: 1,
+    })
+    expect(asked.length - from).toBe(1)
+    it.clock.advance(2_001)
+    answers({ access_token: 'a2', expires_in: 3_600 })
+    await (await ahead(it)).done
+    expect(await it.stored()).not.toHaveProperty('failing')
+  })
+
+  it('gives up for longer and longer, and waits as the server says (P06)', async () => {
+    const at = (before: Failing | undefined, error: object = {}) =>
+      failingAfter(before, error, 1_000, () => 1)
+    let failing = at(undefined)
+    const waits = Array.from({ length: 12 }, () => {
+      const ms = failing.nextTryMs - 1_000
+      failing = at(failing)
+      return ms
+    })
+    expect(waits.slice(0, 4)).toEqual([2_000, 4_000, 8_000, 16_000])
+    expect(Math.max(...waits)).toBe(300_000)
+    expect(at(undefined, { retryAfterMs: 9_000 }).nextTryMs).toBe(10_000)
+    expect(failingAfter(failing, {}, 5_000, () => 0)).toMatchObject({
+      sinceMs: 1_000,
+      lastMs: 5_000,
+    })
+  })
+
+  it('is not renewed at the same moment as the others (D06)', () => {
+    const moments = Array.from({ length: 10_000 }, () => {
+      const answer = {
+        accessToken: 'a',
+        tokenType: 'Bearer',
+        expiresAtMs: HOUR_MS,
+        scopes: [],
+      } as const
+      return storedToken(answer, undefined, 0).renewFromMs!
+    })
+    const share = moments.map((ms) => ms / (HOUR_MS - 60_000))
+    expect(Math.min(...share)).toBeGreaterThanOrEqual(0.72)
+    expect(Math.max(...share)).toBeLessThanOrEqual(0.88)
+    const first = moments.filter((ms) => ms < Math.min(...moments) + 60_000).length
+    expect(first).toBeLessThan(2_000)
+  })
+})
+
+describe('a refresh beside a consent', () => {
+  it('takes only its refresh token over when the consent has widened the scopes', () => {
+    const claimed: Grant = { ...emptyGrant, scopes: ['read'], refreshToken: 'rt-0' }
+    const now: Grant = { ...claimed, scopes: ['read', 'write'], tokens: [token('wide')] }
+    const answer = {
+      accessToken: 'narrow',
+      tokenType: 'Bearer',
+      scopes: ['read'],
+      refreshToken: 'rt-1',
+    } as const
+    expect(refreshed(now, claimed, answer, token('narrow'))).toMatchObject({
+      scopes: ['read', 'write'],
+      refreshToken: 'rt-1',
+      tokens: [{ value: 'wide' }],
+    })
+  })
+
+  const token = (value: string) => ({ value, tokenType: 'Bearer', scopes: ['read'], issuedAtMs: 0 })
+})
+
+describe('a server that fails', () => {
+  it('is left alone after five failures, and the row is not even claimed (D05)', async () => {
+    const it = await withGrant({})
+    answers({ error: 'temporarily_unavailable' })
+    for (let n = 0; n < 5; n++) expect(await codeOf(it.obtain())).toBe('ERR_OAUTH_REFUSED')
+    const version = (await it.vault.read(it.row))?.version
+    expect(await codeOf(it.obtain())).toBe('ERR_SERVER_UNAVAILABLE')
+    expect(asked).toHaveLength(5)
+    expect((await it.vault.read(it.row))?.version).toBe(version)
   })
 })
 

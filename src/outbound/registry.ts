@@ -85,6 +85,11 @@ export class ProviderRegistry {
     return { name, provider, server: this.#servers.get(name)! }
   }
 
+  /** The same, or `undefined`. */
+  findOAuth2(name: string): RegisteredOAuth2 | undefined {
+    return this.#servers.has(name) ? this.oauth2(name) : undefined
+  }
+
   /** @throws {@link ConfigurationError} There is none of that name, or it is of another kind. */
   apiKey(name: string): ApiKeyProvider {
     const provider = this.get(name)

@@ -1,35 +1,42 @@
 import { AccessToken } from '../access-token.js'
 import type { Audit, AuditFacts } from '../audit.js'
+import type { Clock } from '../clock.js'
 import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
-import { isDeputizeError, printable } from '../errors/base.js'
+import { isDeputizeError } from '../errors/base.js'
 import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
-import { NoUserError } from '../errors/workload.js'
-import { checkResource, checkScopes } from '../providers/options.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, auditActing } from '../workload/acting.js'
 import type { ConnectionsIndex } from './connections.js'
 import type { ActingForUser, Consents } from './consents.js'
-import { grantKey, missingScopes } from './grant.js'
+import { grantKey, missingScopes, rowName, usableUntilMs } from './grant.js'
+import type { GrantKeeper } from './grant-keeper.js'
 import type { Obtained, RefreshEngine } from './refresh-engine.js'
 import type { RegisteredOAuth2 } from './registry.js'
+import type { CachedToken, TokenCache } from './token-cache.js'
+import { type Checked, checkMode, checkRequest, requireUser } from './token-request.js'
 
 interface Parts {
   readonly index: ConnectionsIndex
   readonly engine: RefreshEngine
   readonly consents: Consents
+  readonly keeper: GrantKeeper
+  readonly cache: TokenCache | undefined
   readonly audit: Audit
+  readonly clock: Clock
   readonly onAuthorizationRequired: OnAuthorizationRequired
 }
 
 /** What every audit event about a token says. */
 type TokenFacts = Omit<Extract<AuditFacts, { type: 'token_served' }>, 'type'>
 
-/** A request whose options are checked and whose defaults are filled in. */
-interface Checked extends TokenRequest {
-  readonly scopes: readonly string[]
+/** What was looked up for a request, and whose. */
+interface Found {
+  readonly account: string | undefined
+  readonly obtained: Obtained
+  readonly row: string
 }
 
-/** Meets one request for a token: from the vault, from the server, or by asking the user. */
+/** Meets one request for a token: from memory, from the vault, from the server, or by asking the user. */
 export class TokenDesk {
   readonly #parts: Parts
 
@@ -37,19 +44,45 @@ export class TokenDesk {
     this.#parts = parts
   }
 
+  /** The token in memory for exactly this request, if there is one. The road of nearly every call: it makes nothing. */
+  cached(
+    acting: Acting,
+    request: TokenRequest,
+    at: (name: string) => RegisteredOAuth2,
+  ): AccessToken | undefined {
+    const { cache, audit, clock } = this.#parts
+    if (cache === undefined || request.rejected !== undefined || request.signal?.aborted) {
+      return undefined
+    }
+    const nowMs = clock()
+    const found = cache.find(acting, request, nowMs)
+    if (found === undefined) return undefined
+    if (cache.takeCheck(found, nowMs))
+      void this.#recheck(acting, at(request.provider), request, found)
+    if (audit.isHeard) this.#tellCached(acting, request, found)
+    return found.token
+  }
+
   /** See `OutboundCredentialProvider.getToken()`; one audit event a decision. */
   async get(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Promise<AccessToken> {
-    const scopes = checkScopes(request.scopes ?? [], 'scopes')
-    const resource = checkResource(request.resource, 'resource') ?? at.provider.resource
-    const flow = chooseFlow(acting, at, request)
+    const { checked, flow } = checkRequest(acting, at, request)
     try {
       request.signal?.throwIfAborted()
-      return await this.#token(acting, at, { ...request, scopes, resource }, flow)
+      return await this.#token(acting, at, request, checked, flow)
     } catch (error) {
+      const { cache, clock, audit } = this.#parts
+      const last =
+        isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE') &&
+        cache?.lastResort(acting, request, clock())
+      if (last) {
+        this.#tellCached(acting, request, last)
+        return last.token
+      }
       if (isDeputizeError(error)) {
         const { code, reason = code } = error
+        const { scopes } = checked
         const facts = { ...auditActing(acting), provider: at.name, flow, scopes }
-        this.#parts.audit.emit({ type: 'token_refused', code, reason, ...facts })
+        audit.emit({ type: 'token_refused', code, reason, ...facts })
       }
       throw error
     }
@@ -58,17 +91,20 @@ export class TokenDesk {
   async #token(
     acting: Acting,
     at: RegisteredOAuth2,
+    asked: TokenRequest,
     request: Checked,
     flow: Flow,
   ): Promise<AccessToken> {
-    let asked = false
+    let waited = false
     for (;;) {
       if (flow === 'USER_FEDERATION') requireUser(acting, at.name)
-      const account =
-        flow === 'M2M' ? undefined : await this.#account(acting as ActingForUser, at, request)
-      const obtained = await this.#obtain(acting, at, request, flow, account)
-      if (obtained.how !== 'consent') return deliver(at, account, obtained)
-      if (asked && obtained.missing.length > 0) {
+      const epoch = this.#parts.cache?.epoch
+      const { obtained, ...found } = await this.#look(acting, at, request, flow)
+      if (obtained.how !== 'consent') {
+        return this.#deliver(acting, at, asked, { ...found, obtained, flow, epoch })
+      }
+      const { account } = found
+      if (waited && obtained.missing.length > 0) {
         throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
       }
       const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
@@ -80,25 +116,25 @@ export class TokenDesk {
       })
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
       // Asked once and still without a token (one that ended at once, say): the user is not kept busy.
-      if (mode === 'throw' || asked) throw challenge
+      if (mode === 'throw' || waited) throw challenge
       if (typeof mode === 'function') await mode(challenge)
       await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
-      asked = true
+      waited = true
     }
   }
 
-  #obtain(
+  /** What the vault, or the server, has for the request. */
+  async #look(
     acting: Acting,
     at: RegisteredOAuth2,
     request: Checked,
     flow: Flow,
-    account: string | undefined,
-  ): Promise<Obtained> {
-    const target = {
-      name: at.name,
-      row: grantKey(acting, flow, at.name, at.provider, account),
-      server: at.server,
-    }
+    isCheck = false,
+  ): Promise<Found> {
+    const account =
+      flow === 'M2M' ? undefined : await this.#account(acting as ActingForUser, at, request)
+    const row = grantKey(acting, flow, at.name, at.provider, account)
+    const target = { name: at.name, row, server: at.server }
     const { scopes, resource, rejected } = request
     const wanted = {
       flow,
@@ -109,12 +145,78 @@ export class TokenDesk {
     }
     const labelled = account === undefined ? {} : { account }
     const facts = { ...auditActing(acting), provider: at.name, flow, ...labelled, scopes }
+    const tellAhead = (ahead: Obtained) => {
+      if (ahead.how !== 'served') this.#tell(ahead, facts)
+    }
     // Told also when the caller has gone meanwhile: the server was asked all the same.
-    const obtained = this.#parts.engine.obtain(target, wanted).then((result) => {
-      this.#tell(result, facts)
+    const obtained = this.#parts.engine.obtain(target, wanted, tellAhead).then((result) => {
+      if (!isCheck || result.how !== 'served') this.#tell(result, facts)
       return result
     })
-    return abortable(obtained, request.signal)
+    return { account, row: rowName(row), obtained: await abortable(obtained, request.signal) }
+  }
+
+  /** Asks the vault about a token that was just served from memory. Nobody waits, and nobody is asked for consent. */
+  async #recheck(
+    acting: Acting,
+    at: RegisteredOAuth2,
+    request: TokenRequest,
+    served: CachedToken,
+  ): Promise<void> {
+    const { cache, clock } = this.#parts
+    try {
+      const { signal: _, ...asked } = request
+      const { checked, flow } = checkRequest(acting, at, asked)
+      const epoch = cache!.epoch
+      const { obtained, ...found } = await this.#look(acting, at, checked, flow, true)
+      if (obtained.how === 'consent') cache!.drop(served)
+      else this.#deliver(acting, at, asked, { ...found, obtained, flow, epoch })
+    } catch (error) {
+      if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE')) cache!.outage(served, clock())
+      else cache!.drop(served)
+    }
+  }
+
+  /** Makes the token, and keeps it in memory if what it was read from is still the newest. */
+  #deliver(
+    acting: Acting,
+    at: RegisteredOAuth2,
+    asked: TokenRequest,
+    found: Omit<Found, 'obtained'> & {
+      readonly obtained: Exclude<Obtained, { how: 'consent' }>
+      readonly flow: Flow
+      readonly epoch: number | undefined
+    },
+  ): AccessToken {
+    const { cache, clock } = this.#parts
+    const { account, row, flow, epoch } = found
+    const { how, token: stored, grant } = found.obtained
+    const token = new AccessToken(stored.value, {
+      tokenType: stored.tokenType,
+      expiresAtMs: stored.expiresAtMs,
+      scopes: stored.scopes,
+      missingScopes: missingScopes(grant.requested, grant.scopes),
+      provider: at.name,
+      account,
+    })
+    const untilMs = usableUntilMs(stored) ?? Number.POSITIVE_INFINITY
+    if (cache && clock() < untilMs && (how !== 'served' || cache.epoch === epoch)) {
+      const scopes =
+        flow === 'M2M'
+          ? stored.scopes
+          : stored.scopes.filter((scope) => grant.scopes.includes(scope))
+      const renewFromMs = stored.renewFromMs ?? Number.POSITIVE_INFINITY
+      const entry = { token, flow, account, row, scopes, usableUntilMs: untilMs, renewFromMs }
+      cache.put(acting, asked, entry, clock())
+    }
+    return token
+  }
+
+  #tellCached(acting: Acting, request: TokenRequest, { flow, account }: CachedToken): void {
+    const labelled = account === undefined ? {} : { account }
+    const { provider, scopes = [] } = request
+    const facts = { ...auditActing(acting), provider, flow, ...labelled, scopes }
+    this.#parts.audit.emit({ type: 'token_served', ...facts })
   }
 
   #tell(obtained: Obtained, facts: TokenFacts): void {
@@ -134,50 +236,12 @@ export class TokenDesk {
     at: RegisteredOAuth2,
     request: TokenRequest,
   ): Promise<string | undefined> {
+    await this.#parts.keeper.catchUp(acting)
     if (request.account !== undefined) return request.account
     const labels = await this.#parts.index.labels(acting, at.name, at.provider)
     if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
     return labels[0]
   }
-}
-
-function deliver(
-  at: RegisteredOAuth2,
-  account: string | undefined,
-  { token, grant }: Exclude<Obtained, { how: 'consent' }>,
-): AccessToken {
-  return new AccessToken(token.value, {
-    tokenType: token.tokenType,
-    expiresAtMs: token.expiresAtMs,
-    scopes: token.scopes,
-    missingScopes: missingScopes(grant.requested, grant.scopes),
-    provider: at.name,
-    account,
-  })
-}
-
-function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
-  const flow = request.flow ?? at.provider.defaultFlow ?? (acting.user ? 'USER_FEDERATION' : 'M2M')
-  if (flow !== 'M2M' && flow !== 'USER_FEDERATION') {
-    throw new TypeError(`flow must be "M2M" or "USER_FEDERATION"; got ${printable(flow)}.`)
-  }
-  return flow
-}
-
-/** @throws {@link NoUserError} */
-export function requireUser(acting: Acting, provider: string): ActingForUser {
-  if (acting.user) return acting as ActingForUser
-  throw new NoUserError({ provider, flow: 'USER_FEDERATION' })
-}
-
-/** @throws `TypeError` */
-export function checkMode(mode: OnAuthorizationRequired): OnAuthorizationRequired {
-  if (mode !== 'throw' && mode !== 'wait' && typeof mode !== 'function') {
-    throw new TypeError(
-      `onAuthorizationRequired must be "throw", "wait" or a function; got ${printable(mode)}.`,
-    )
-  }
-  return mode
 }
 
 /** Ends one caller's waiting; the task, which others may share, goes on. */

@@ -52,9 +52,11 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
   checkServerUrl(options.issuer, 'issuer', insecure)
   if (options.endpoints) {
     checkServerUrl(options.endpoints.token, 'endpoints.token', insecure)
-    if (options.endpoints.authorization !== undefined) {
-      checkServerUrl(options.endpoints.authorization, 'endpoints.authorization', insecure)
+    const { authorization, revocation } = options.endpoints
+    if (authorization !== undefined) {
+      checkServerUrl(authorization, 'endpoints.authorization', insecure)
     }
+    if (revocation !== undefined) checkServerUrl(revocation, 'endpoints.revocation', insecure)
   }
   checkText(options.clientId, 'clientId')
   const clientAuth =

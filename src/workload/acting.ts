@@ -43,6 +43,7 @@ interface ActingFacts {
 
 class ActingAuthority {
   readonly #facts: ActingFacts
+  #key: string | undefined
 
   constructor(facts: ActingFacts) {
     this.#facts = facts
@@ -54,6 +55,13 @@ class ActingAuthority {
       ...(actor ? { actor } : {}),
     })
     Object.freeze(this)
+  }
+
+  /** The key of an Acting of this copy of the library; made once, since it is asked for at every call. */
+  static keyOf(value: object): string | undefined {
+    if (!(#facts in value)) return undefined
+    value.#key ??= ownerKey(value.#facts)
+    return value.#key
   }
 
   get [brand](): true {
@@ -83,6 +91,26 @@ export function isActing(value: unknown): value is Acting {
   } catch {
     return false
   }
+}
+
+/**
+ * Who acts for whom, as one string: JSON of an array of strings and nulls is as injective as a length-prefixed tuple.
+ */
+export function ownerKey({
+  workload,
+  user,
+}: {
+  readonly workload: WorkloadRef
+  readonly user?: UserRef | undefined
+}): string {
+  const { issuer = null, name } = workload
+  return JSON.stringify([issuer, name, user?.issuer ?? null, user?.subject ?? null])
+}
+
+/** The {@link ownerKey} of an Acting; `undefined` for what no `WorkloadIdentity` made. */
+export function actingKey(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  return ActingAuthority.keyOf(value) ?? (isActing(value) ? ownerKey(value) : undefined)
 }
 
 /** Where the workload may send a user after a consent. */

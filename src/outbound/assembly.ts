@@ -1,0 +1,102 @@
+import { Audit } from '../audit.js'
+import { systemClock } from '../clock.js'
+import { tokenVault } from '../vault/token-vault.js'
+import type { Acting } from '../workload/acting.js'
+import { ConnectionDesk } from './connection-desk.js'
+import { ConnectionsIndex } from './connections.js'
+import { ConsentCallback } from './consent-callback.js'
+import { ConsentSessions } from './consent-session.js'
+import { ConsentSettler } from './consent-settler.js'
+import { ConsentWaiters } from './consent-waiters.js'
+import { Consents } from './consents.js'
+import { GrantKeeper } from './grant-keeper.js'
+import {
+  checkCache,
+  checkCallbackUrl,
+  checkIdentifyUser,
+  type OutboundCredentialProviderOptions,
+} from './options.js'
+import { RefreshEngine } from './refresh-engine.js'
+import { ProviderRegistry } from './registry.js'
+import { defaultTiming, type Timing } from './timing.js'
+import { TokenCache } from './token-cache.js'
+import { TokenDesk } from './token-desk.js'
+import { checkMode } from './token-request.js'
+
+/** What an `OutboundCredentialProvider` is made of. */
+export type Assembly = ReturnType<typeof assemble>
+
+/**
+ * Checks the options and puts the parts together. No I/O.
+ *
+ * @throws `TypeError` An option is wrong; it is named.
+ */
+export function assemble(options: OutboundCredentialProviderOptions, times: Partial<Timing>) {
+  const timing = { ...defaultTiming, ...times }
+  const clock = options.clock ?? systemClock
+  const vault = options.vault ?? tokenVault()
+  const callbackUrl = checkCallbackUrl(options)
+  const identifyUser = checkIdentifyUser(options.identifyUser)
+  const onAuthorizationRequired = checkMode(options.onAuthorizationRequired ?? 'throw')
+  const maxTokens = checkCache(options.cache)
+  const audit = new Audit(options.audit, clock)
+  const registry = new ProviderRegistry(options.providers, clock)
+  const cache = maxTokens === 0 ? undefined : new TokenCache(maxTokens, timing)
+  const index = new ConnectionsIndex(vault, clock)
+  const sessions = new ConsentSessions(vault, clock)
+  const waiters = new ConsentWaiters()
+  const settler = new ConsentSettler({
+    sessions,
+    waiters,
+    audit,
+    onSettled: options.onAuthorizationSettled,
+  })
+  const onChanged = (owner: Pick<Acting, 'workload' | 'user'>) => cache?.dropOwner(owner)
+  const keeper = new GrantKeeper(vault, index, clock, onChanged)
+  const engine = new RefreshEngine(vault, clock, {
+    timing,
+    onChanged: (row) => cache?.dropRow(row),
+  })
+  const consents = new Consents({
+    sessions,
+    waiters,
+    audit,
+    index,
+    settler,
+    clock,
+    callbackUrl,
+  })
+  const desk = new TokenDesk({
+    index,
+    engine,
+    consents,
+    keeper,
+    cache,
+    audit,
+    clock,
+    onAuthorizationRequired,
+  })
+  const callback = new ConsentCallback({ registry, sessions, keeper, settler, clock, identifyUser })
+  const connections = new ConnectionDesk({
+    vault,
+    index,
+    sessions,
+    settler,
+    audit,
+    clock,
+    onChanged,
+  })
+  return {
+    audit,
+    clock,
+    registry,
+    cache,
+    index,
+    waiters,
+    keeper,
+    consents,
+    desk,
+    callback,
+    connections,
+  }
+}

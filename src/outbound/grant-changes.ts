@@ -1,0 +1,48 @@
+import type { TokenAnswer } from '../oauth/token-answer.js'
+import { type Grant, type StoredToken, withToken } from './grant.js'
+
+/** The row once the agent got a token in its own name. */
+export function acquired(
+  now: Grant,
+  answer: TokenAnswer,
+  token: StoredToken,
+  requested: readonly string[],
+): Grant {
+  const { lease: _, failing: _failing, ...grant } = now
+  return withToken({ ...grant, scopes: answer.scopes, requested }, token)
+}
+
+/**
+ * The row once a refresh token was spent. Where a consent has changed the scopes meanwhile, only the new refresh token is
+ * taken over: what the user just granted is wider, or narrower, than what this refresh began with.
+ */
+export function refreshed(
+  now: Grant,
+  claimed: Grant,
+  answer: TokenAnswer,
+  token: StoredToken,
+): Grant {
+  const { lease: _, failing: _failing, ...rest } = now
+  const refreshToken = answer.refreshToken ?? now.refreshToken
+  const grant = {
+    ...rest,
+    ...(refreshToken === undefined ? {} : { refreshToken }),
+    refreshedAtMs: token.issuedAtMs,
+  }
+  if (!sameScopes(now.scopes, claimed.scopes)) return grant
+  // A server may narrow a grant at a refresh; a token for one resource says nothing of the others.
+  return withToken(
+    token.resource === undefined ? { ...grant, scopes: answer.scopes } : grant,
+    token,
+  )
+}
+
+/** The row once the server refused its refresh token: kept, without a secret, so that one can see why. */
+export function ended(grant: Grant, reason: string): Grant {
+  const { refreshToken: _, lease: _lease, failing: _failing, ...rest } = grant
+  return { ...rest, state: 'needs_consent', reason, tokens: [] }
+}
+
+function sameScopes(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((scope) => b.includes(scope))
+}

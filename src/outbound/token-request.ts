@@ -1,0 +1,45 @@
+import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
+import { printable } from '../errors/base.js'
+import { NoUserError } from '../errors/workload.js'
+import { checkResource, checkScopes } from '../providers/options.js'
+import type { Flow } from '../providers/provider.js'
+import type { Acting } from '../workload/acting.js'
+import type { ActingForUser } from './consents.js'
+import type { RegisteredOAuth2 } from './registry.js'
+
+/** A request whose options are checked and whose defaults are filled in. */
+export interface Checked extends TokenRequest {
+  readonly scopes: readonly string[]
+}
+
+/** @throws `TypeError` An option of the request is wrong. */
+export function checkRequest(acting: Acting, at: RegisteredOAuth2, request: TokenRequest) {
+  const scopes = checkScopes(request.scopes ?? [], 'scopes')
+  const resource = checkResource(request.resource, 'resource') ?? at.provider.resource
+  const checked: Checked = { ...request, scopes, resource }
+  return { checked, flow: chooseFlow(acting, at, request) }
+}
+
+function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
+  const flow = request.flow ?? at.provider.defaultFlow ?? (acting.user ? 'USER_FEDERATION' : 'M2M')
+  if (flow !== 'M2M' && flow !== 'USER_FEDERATION') {
+    throw new TypeError(`flow must be "M2M" or "USER_FEDERATION"; got ${printable(flow)}.`)
+  }
+  return flow
+}
+
+/** @throws {@link NoUserError} */
+export function requireUser(acting: Acting, provider: string): ActingForUser {
+  if (acting.user) return acting as ActingForUser
+  throw new NoUserError({ provider, flow: 'USER_FEDERATION' })
+}
+
+/** @throws `TypeError` */
+export function checkMode(mode: OnAuthorizationRequired): OnAuthorizationRequired {
+  if (mode !== 'throw' && mode !== 'wait' && typeof mode !== 'function') {
+    throw new TypeError(
+      `onAuthorizationRequired must be "throw", "wait" or a function; got ${printable(mode)}.`,
+    )
+  }
+  return mode
+}
