@@ -15,8 +15,10 @@ export interface Failing {
 
 const BASE_MS = 2 * SECOND_MS
 const CAP_MS = 5 * MINUTE_MS
+/** The least share of its wait: full jitter alone would let some try again at once. */
+const LEAST = 0.25
 
-/** The failure state after one more failure: exponential with full jitter, and never before `Retry-After`. */
+/** The failure state after one more failure: exponential with jitter, and never before `Retry-After`. */
 export function failingAfter(
   before: Failing | undefined,
   error: unknown,
@@ -31,7 +33,7 @@ export function failingAfter(
     sinceMs: before?.sinceMs ?? nowMs,
     lastMs: nowMs,
     count,
-    nextTryMs: nowMs + Math.max(retryAfterMs, ceilingMs * random()),
+    nextTryMs: nowMs + Math.max(retryAfterMs, ceilingMs * (LEAST + (1 - LEAST) * random())),
   }
 }
 

@@ -33,6 +33,27 @@ const user = (extra: Partial<Wanted> = {}): Wanted => ({
 })
 const self = (extra: Partial<Wanted> = {}): Wanted => ({ ...user(extra), flow: 'M2M' })
 
+describe('a token that nears its end', () => {
+  const due = { ...token, renewFromMs: now - 1 }
+  const ahead = (held: Grant, wanted = user()) => {
+    const plan = planToken(held, wanted, now)
+    return plan.step === 'use' ? plan.ahead?.step : 'not used'
+  }
+
+  it('is renewed ahead, and not while that has just failed (D06)', () => {
+    const failing = { code: 'x', sinceMs: 0, lastMs: now, count: 1, nextTryMs: now + 1 }
+    expect(ahead({ ...grant, tokens: [due] })).toBe('refresh')
+    expect(ahead({ ...grant, tokens: [due] }, self())).toBe('acquire')
+    expect(ahead({ ...grant, tokens: [due], failing })).toBeUndefined()
+    expect(ahead({ ...grant, tokens: [due], failing: { ...failing, nextTryMs: now } })).toBe(
+      'refresh',
+    )
+    expect(ahead({ ...grant, tokens: [{ ...token, renewFromMs: now + 1 }] })).toBeUndefined()
+    expect(ahead(grant)).toBeUndefined()
+    expect(ahead({ ...withoutRefresh, tokens: [due] })).toBeUndefined()
+  })
+})
+
 describe('planToken', () => {
   it.each<[string, Grant | undefined, Wanted, string]>([
     ['nothing held', undefined, user(), 'consent'],
