@@ -7,8 +7,15 @@
  * An input that seems slow is run twice more; its fastest time counts. The seed is printed: with it the same inputs come.
  */
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { InboundVerifier, jwtBearer, type RawRequest } from 'deputize'
+import {
+  InboundVerifier,
+  jwtBearer,
+  OutboundCredentialProvider,
+  oauth2,
+  type RawRequest,
+} from 'deputize'
 import { isDeputizeError } from 'deputize/errors'
+import { sigv4, stsIdentity, workloadToken } from 'deputize/inbound'
 import { parseJws } from '../src/jwt/strict-parse.js'
 import { Random } from './random.js'
 
@@ -278,6 +285,104 @@ function webRequest(random: Random): unknown {
 const orStranger = (make: (random: Random) => unknown) => (random: Random) =>
   random.below(50) === 0 ? random.pick([...strangers]) : make(random)
 
+/** Every other way in at once; STS is not reached. */
+const everyWay = new InboundVerifier({
+  resource: 'https://me.example',
+  authenticators: [
+    jwtBearer({ issuer, jwks, allowedAudience: ['me'], dpop: {} }),
+    workloadToken({
+      issuer: `${issuer}/agents`,
+      jwks,
+      allowedAudience: ['me'],
+      allowedWorkloads: null,
+    }),
+    sigv4({
+      region: 'eu-west-1',
+      service: 'me',
+      credentials: (id) => (id === AKID ? { secretAccessKey: 'secret' } : undefined),
+      mayActForUser: () => true,
+    }),
+    stsIdentity({
+      serverId: 'me.example',
+      allowedAccounts: ['111122223333'],
+      mayActForUser: () => true,
+      fetch: async () => new Response('{"Error":{"Code":"AccessDenied"}}', { status: 403 }),
+    }),
+  ],
+})
+const AKID = 'AKIAEXAMPLEKEY000001'
+const DATE = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+const SCOPE = `${DATE.slice(0, 8)}/eu-west-1/me/aws4_request`
+
+/** A value that is right, or nearly, or not at all. */
+const nearly = (random: Random, right: string): string =>
+  random.pick<() => string>([
+    () => right,
+    () => right,
+    () => right,
+    () => random.change(right),
+    () => random.cut(right),
+    () => nasty(random).slice(0, 5_000),
+  ])()
+
+/** A request that is signed for AWS, one way or another, or claims to be. */
+function awsRequest(random: Random): unknown {
+  const names = random.pick(['host;x-amz-date', 'host', 'x-amz-date;host', '', 'host;;x-amz-date'])
+  const credential = nearly(random, `${AKID}/${SCOPE}`)
+  const signature = nearly(random, 'a'.repeat(64))
+  const inHeader = `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${nearly(random, names)}, Signature=${signature}`
+  const query = [
+    ['X-Amz-Algorithm', 'AWS4-HMAC-SHA256'],
+    ['X-Amz-Credential', credential],
+    ['X-Amz-Date', nearly(random, DATE)],
+    ['X-Amz-Expires', nearly(random, '300')],
+    ['X-Amz-SignedHeaders', nearly(random, 'host')],
+    ['X-Amz-Signature', signature],
+  ].map(([name, value]) => `${nearly(random, name!)}=${value!.replace(/[^!-~]|[#%&]/g, escape)}`)
+  const presigned = random.below(2) === 0
+  const sts = `https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&${query.join('&')}`
+  const identity = JSON.stringify({ host: 'sts.amazonaws.com', authorization: inHeader })
+  const forSts = random.pick<() => [string, string]>([
+    () => ['authorization', `Bearer deputize-aws-v1.${nearly(random, b64(sts))}`],
+    () => ['x-deputize-iam-request', nearly(random, b64(nearly(random, identity)))],
+  ])()
+  const headers: [string, string][] = [
+    ['host', nearly(random, 'me.example')],
+    ['x-amz-date', nearly(random, DATE)],
+    ['x-amzn-bedrock-agentcore-runtime-user-id', nearly(random, 'ana')],
+    ['dpop', nearly(random, token(random))],
+  ]
+  if (random.below(3) === 0) headers.push(forSts)
+  else if (!presigned) headers.push(['authorization', nearly(random, inHeader)])
+  return {
+    method: nearly(random, 'POST'),
+    target: presigned ? nearly(random, `/a?${query.join('&')}`) : nearly(random, '/a%20b/../c?x=1'),
+    headers: random.below(4) === 0 ? [...headers, random.pick(headers)] : headers,
+    body: random.pick([undefined, new Uint8Array(3), random.bytes(200)]),
+  }
+}
+
+const credentials = new OutboundCredentialProvider({
+  providers: {
+    api: oauth2({ issuer, clientId: 'agent', endpoints: { token: `${issuer}/token` } }),
+  },
+  callbackUrl: 'https://me.example/callback',
+  identifyUser: () => ({ issuer, subject: 'ana' }),
+})
+
+/** Somebody who comes to the consent callback. */
+function callback(random: Random): Request {
+  const names = ['state', 'code', 'iss', 'error', 'error_description', '__proto__']
+  const query = Array.from({ length: random.below(6) }, () => {
+    const text = random.pick([b64(random.bytes(32)), nasty(random).slice(0, 3_000)])
+    return `${random.pick(names)}=${encodeURIComponent(text.replace(/[\ud800-\udfff]/g, ''))}`
+  })
+  const path = nearly(random, 'api').replace(/[^a-z]/g, '/')
+  return new Request(`https://me.example/callback/${path}?${query.join('&')}`, {
+    method: random.pick(['GET', 'GET', 'GET', 'POST', 'HEAD']),
+  })
+}
+
 /** Every entry point that takes what a caller sent. */
 const entryPoints: readonly EntryPoint[] = [
   { name: 'parseJws', make: orStranger(token), run: (input) => parseJws(input) },
@@ -291,6 +396,20 @@ const entryPoints: readonly EntryPoint[] = [
       const outcome = await verifier.authenticate(input as Request | RawRequest)
       if (outcome instanceof Response && ![401, 403, 503].includes(outcome.status))
         throw new Error(`status ${outcome.status}`)
+    },
+  },
+  { name: 'verify(signed for AWS)', make: awsRequest, run: (input) => everyWay.verify(input) },
+  {
+    name: 'authenticate by every way',
+    make: (random) => random.pick([raw, webRequest, awsRequest])(random),
+    run: (input) => everyWay.authenticate(input),
+  },
+  {
+    name: 'handleCallback',
+    make: callback,
+    async run(input) {
+      const { status } = await credentials.handleCallback(input)
+      if (status === 200 || status >= 500) throw new Error(`status ${status}`)
     },
   },
 ]
