@@ -1,7 +1,7 @@
 /**
  * However many ask for one token at once, the server is asked once; after a restart, not at all.
  *
- *   PROOF_COUNT=500 npm run proof single-flight    fewer than the 10,000 callers of the promise
+ *   PROOF_COUNT=small npm run proof single-flight    fewer than the 10,000 callers of the promise
  *
  * A real OpenID provider, real sockets, requests counted where they arrive. Exits non-zero on any other count.
  */
@@ -16,8 +16,9 @@ import {
 } from 'deputize'
 import { startOpenIdProvider } from '../examples/openid-provider.js'
 import { challengeOf, startConsentRig, user } from '../test/support/consent-rig.js'
+import { proofCount } from '../test/support/fleet.js'
 
-const count = Number(process.env.PROOF_COUNT ?? 10_000)
+const count = proofCount(10_000, 500)
 const HOUR_MS = 3_600_000
 let short = 0
 
