@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memoryStore } from 'deputize'
 import { build } from 'vite'
+import { runtimeFile } from '../../scripts/runtime-list.js'
 import { root } from '../../scripts/subpaths.js'
 import { initdb, postgresServer, redisServer } from '../integration/binaries.js'
 import { startPostgres } from '../integration/postgres.js'
@@ -25,15 +26,10 @@ export interface FleetStore {
   close(): Promise<void>
 }
 
-/** A Node with `node:sqlite`: this one, what a variable names, or what `.ci/run` puts into .cache. */
+/** A Node with `node:sqlite`: this one, or what `npm run runtimes` brings. */
 function nodeWithSqlite(): string | undefined {
   if (nodeSqlite()) return process.execPath
-  const name = `node-${process.platform}-${process.arch}`
-  const places = [22, 24].map((major) =>
-    join(root, `.cache/node${major}/node_modules/${name}/bin/node`),
-  )
-  const named = [process.env.DEPUTIZE_NODE22, process.env.DEPUTIZE_NODE24]
-  return [...named, ...places].find((path) => path !== undefined && existsSync(path))
+  return [runtimeFile('node22'), runtimeFile('node24')].find((file) => existsSync(file))
 }
 
 function inFolder(name: string, node: string, kind: 'sqlite' | 'file', file: string): FleetStore {
@@ -89,7 +85,7 @@ export const fleetStores: readonly {
   },
   {
     name: 'SQLite',
-    missing: nodeWithSqlite() ? undefined : 'there is no Node with node:sqlite (DEPUTIZE_NODE22)',
+    missing: nodeWithSqlite() ? undefined : 'there is no Node with node:sqlite (npm run runtimes)',
     open: async () => inFolder('SQLite', nodeWithSqlite()!, 'sqlite', 'vault.db'),
   },
 ]

@@ -391,8 +391,8 @@ async function* optionScenes(canaries: Canaries): AsyncGenerator<Scene> {
     'the key in header': () => apiKey({ key: 'k', header: `Authorization: Bearer ${secret}` }),
     'a password in the workload’s issuer': () =>
       new WorkloadIdentity({ name: 'agent', issuer: `https://user:${secret}@a.example` }),
-    'a key that is too short': () => localKeys(secret),
-    'a key that is too short, older': () => localKeys(new Uint8Array(32).fill(1), secret),
+    'a key that is too short': () => localKeys(`${secret}--`),
+    'a key that is too short, older': () => localKeys(new Uint8Array(32).fill(1), `${secret}--`),
     'text for a key ring': () => tokenVault({ keys: secret as never }),
   }
   for (const [what, run] of Object.entries(wrong)) {
