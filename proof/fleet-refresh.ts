@@ -27,7 +27,9 @@ await using rig = await startConsentRig()
 for (const { name, missing, open } of fleetStores) {
   if (only !== undefined && only !== name) continue
   if (missing) {
-    report(`${name}: ${missing}`, 0, 'must run', false)
+    // Everything is there in .ci/run; elsewhere the proof goes over what there is, and says what it left out.
+    if (process.env.CI) report(`${name}: ${missing}`, 0, 'must run', false)
+    else console.log(`  ${name}: not run, ${missing}`)
     continue
   }
   const store = await open()
