@@ -1,5 +1,6 @@
 import { builtin } from '../builtin.js'
 import { concat, hex, sha256, utf8 } from '../bytes.js'
+import { TextComparison } from './same-text.js'
 
 /** A value at once where the platform can, else a promise of it. */
 export type Soon<T> = T | Promise<T>
@@ -20,6 +21,8 @@ export interface Digest {
   sha256(data: string | Uint8Array): Soon<string>
   /** Without holding up other work; for bytes of which there are many. */
   sha256Aside(data: Uint8Array): Promise<string>
+  /** Whether two texts are the same, in time that depends on their lengths alone. */
+  same(a: string, b: string): boolean
   /** A hash of parts as they come; `undefined` where the platform has none, and parts must be gathered. */
   readonly running: (() => RunningHash) | undefined
   /** @see {@link https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#derive-signing-key} */
@@ -33,7 +36,7 @@ interface RunningHash {
 
 /** What is used of `node:crypto`. */
 interface NodeCrypto {
-  hash?(algorithm: 'sha256', data: string | Uint8Array, encoding: 'hex'): string
+  hash?(algorithm: 'sha256', data: string | Uint8Array, encoding: 'hex' | 'latin1'): string
   createHash(algorithm: 'sha256'): NodeHash
   createHmac(algorithm: 'sha256', key: unknown): NodeHash
   createSecretKey(key: Uint8Array): unknown
@@ -54,7 +57,9 @@ export function platformDigest(): Digest {
 function nodeDigest(node: NodeCrypto): Digest {
   const mac = (key: unknown, text: string) => node.createHmac('sha256', key).update(text)
   const oneShot = node.hash
+  const comparison = new TextComparison()
   return {
+    same: (a, b) => comparison.same(a, b),
     sha256: oneShot
       ? (data) => oneShot('sha256', data, 'hex')
       : (data) => node.createHash('sha256').update(data).digest('hex'),
@@ -66,11 +71,53 @@ function nodeDigest(node: NodeCrypto): Digest {
     signingKey: (secret, scope) => {
       let key: Uint8Array = utf8(`AWS4${secret}`)
       for (const part of scope) key = mac(key, part).digest()
+      if (oneShot) return new TwoHashKey(key, oneShot)
       const handle = node.createSecretKey(key)
       return { sign: (text) => mac(handle, text).digest('hex') }
     },
   }
 }
+
+const BLOCK = 64
+
+/**
+ * HMAC ([RFC 2104 §2](https://www.rfc-editor.org/rfc/rfc2104#section-2)) as the two hashes it is made of: making a native
+ * object for each message takes as long as both.
+ */
+class TwoHashKey implements SigningKey {
+  readonly #hash: NonNullable<NodeCrypto['hash']>
+  readonly #outer = new Uint8Array(BLOCK + 32)
+  #inner = new Uint8Array(BLOCK)
+  #text = this.#inner.subarray(BLOCK)
+
+  /** @param key 32 bytes, which are not hashed beforehand, as longer ones than a block would be. */
+  constructor(key: Uint8Array, hash: NonNullable<NodeCrypto['hash']>) {
+    this.#hash = hash
+    for (let at = 0; at < BLOCK; at++) {
+      this.#inner[at] = (key[at] ?? 0) ^ 0x36
+      this.#outer[at] = (key[at] ?? 0) ^ 0x5c
+    }
+  }
+
+  sign(text: string): string {
+    // For one scope what is signed always has one length.
+    if (text.length !== this.#text.length) this.#resize(text.length)
+    const { read, written } = encoder.encodeInto(text, this.#text)
+    if (read !== text.length || written !== text.length) throw new TypeError('Not ASCII.')
+    const inner = this.#hash('sha256', this.#inner, 'latin1')
+    for (let at = 0; at < 32; at++) this.#outer[BLOCK + at] = inner.charCodeAt(at)
+    return this.#hash('sha256', this.#outer, 'hex')
+  }
+
+  #resize(length: number): void {
+    const inner = new Uint8Array(BLOCK + length)
+    inner.set(this.#inner.subarray(0, BLOCK))
+    this.#inner = inner
+    this.#text = inner.subarray(BLOCK)
+  }
+}
+
+const encoder = new TextEncoder()
 
 /** By Web Crypto, which every platform has. */
 export function webDigest(): Digest {
@@ -79,7 +126,9 @@ export function webDigest(): Digest {
     subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
   const mac = async (key: CryptoKey, text: string) =>
     new Uint8Array(await subtle.sign('HMAC', key, utf8(text)))
+  const comparison = new TextComparison()
   return {
+    same: (a, b) => comparison.same(a, b),
     sha256: (data) => (typeof data === 'string' ? sha256(utf8(data)).then(hex) : sha256Aside(data)),
     sha256Aside,
     running: undefined,
