@@ -1,5 +1,5 @@
 import type { InboundAuthError } from '../errors/inbound.js'
-import type { HeaderFields } from './header-fields.js'
+import { type HeaderFields, isPlain } from './header-fields.js'
 import type { HeaderPairs, SignedLayout } from './header-layout.js'
 import { ambiguous, malformed, unsupported } from './refusal.js'
 import { readScope, type Scope, type ScopeReader } from './scope.js'
@@ -14,8 +14,8 @@ export interface PresentedSignature {
   readonly signed: SignedLayout
   /** 64 lower-case hexadecimal digits. */
   readonly signature: string
-  /** `YYYYMMDDTHHMMSSZ`. */
-  readonly timestamp: string
+  /** What is signed, up to the hash of the request. */
+  readonly ahead: string
   readonly signedAtMs: number
   /** How long a presigned URL serves. */
   readonly lifetimeMs: number | undefined
@@ -47,7 +47,7 @@ export function findSignature(
   for (let at = 0; at < headers.length; at++) {
     const [name, value] = headers[at]!
     if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
-    if (/^\s*AWS[\d\s]/i.test(value)) return inQuery ? 'both' : 'header'
+    if (value.startsWith('AWS4') || /^\s*AWS[\d\s]/i.test(value)) return inQuery ? 'both' : 'header'
   }
   return inQuery ? 'query' : undefined
 }
@@ -121,7 +121,10 @@ function fromHeader(fields: HeaderFields, scopes: ScopeReader): PresentedSignatu
   const ahead = Math.max(0, value.length - SIGNATURE_LENGTH)
   const signature = value.slice(ahead)
   const scope = isHash(signature) ? scopes.ofHeader(value, ahead) : undefined
-  if (!scope) throw refuseScheme(value)
+  if (!scope) {
+    isPlain(value)
+    throw refuseScheme(value)
+  }
   const timestamp = fields.get('x-amz-date')
   if (timestamp === undefined) throw malformed('there is no x-amz-date header')
   return {
@@ -129,8 +132,8 @@ function fromHeader(fields: HeaderFields, scopes: ScopeReader): PresentedSignatu
     scope,
     signed: fields.layout.signed(scope.signedHeaders, scope.signedNames),
     signature,
-    timestamp,
-    signedAtMs: scopes.timeOf(timestamp, scope.date),
+    signedAtMs: scopes.timeOf(timestamp, scope),
+    ahead: scopes.ahead,
     lifetimeMs: undefined,
     sessionToken: fields.get('x-amz-security-token'),
     declaredHash: fields.get('x-amz-content-sha256'),
@@ -201,8 +204,8 @@ function fromQuery(
     scope,
     signed: fields.layout.signed(scope.signedHeaders, scope.signedNames),
     signature,
-    timestamp,
-    signedAtMs: scopes.timeOf(timestamp, scope.date),
+    signedAtMs: scopes.timeOf(timestamp, scope),
+    ahead: scopes.ahead,
     lifetimeMs: readLifetime(required('X-Amz-Expires')),
     sessionToken,
     declaredHash: inHeader ?? inQuery,

@@ -19,7 +19,7 @@ export interface CanonicalParts {
  */
 export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): string {
   const { method, target, fields, presented } = parts
-  if (method !== 'POST' && !/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) {
+  if (method !== 'POST' && method !== 'GET' && !/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) {
     throw malformed('the method is no token')
   }
   const without = presented.form === 'query' ? SIGNATURE_PARAMETER : undefined
@@ -29,10 +29,4 @@ export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): stri
   let head = `${method}\n${canonicalTarget(target, pathStyle, without)}`
   for (let at = 0; at < slots.length; at++) head += before[at]! + values[slots[at]!]!
   return `${head}\n\n${signedHeaders}\n`
-}
-
-/** @param hash SHA-256 of the canonical request. */
-export function stringToSign(presented: PresentedSignature, hash: string): string {
-  const { date, region, service } = presented.scope
-  return `AWS4-HMAC-SHA256\n${presented.timestamp}\n${date}/${region}/${service}/aws4_request\n${hash}`
 }

@@ -12,8 +12,13 @@ export function after<T, U>(value: Soon<T>, next: (value: T) => Soon<U>): Soon<U
 
 /** A key for one caller, day, region and service. */
 export interface SigningKey {
-  /** The signature of `stringToSign`: 64 lower-case hexadecimal digits. */
-  sign(stringToSign: string): Soon<string>
+  /**
+   * A signature: 64 lower-case hexadecimal digits.
+   *
+   * @param ahead What is signed, up to the hash.
+   * @param hash SHA-256 of the canonical request.
+   */
+  sign(ahead: string, hash: string): Soon<string>
 }
 
 /** SHA-256 and what is built on it. Hashes are lower-case hexadecimal. */
@@ -73,7 +78,7 @@ function nodeDigest(node: NodeCrypto): Digest {
       for (const part of scope) key = mac(key, part).digest()
       if (oneShot) return new TwoHashKey(key, oneShot)
       const handle = node.createSecretKey(key)
-      return { sign: (text) => mac(handle, text).digest('hex') }
+      return { sign: (ahead, hash) => mac(handle, ahead + hash).digest('hex') }
     },
   }
 }
@@ -88,9 +93,10 @@ class TwoHashKey implements SigningKey {
   readonly #hash: NonNullable<NodeCrypto['hash']>
   readonly #outer = new Uint8Array(BLOCK + 32)
   #inner = new Uint8Array(BLOCK)
-  #text = this.#inner.subarray(BLOCK)
+  #ahead: string | undefined
+  #tail = this.#inner
 
-  /** @param key 32 bytes, which are not hashed beforehand, as longer ones than a block would be. */
+  /** @param key 32 bytes. One that is longer than a block would have to be hashed first. */
   constructor(key: Uint8Array, hash: NonNullable<NodeCrypto['hash']>) {
     this.#hash = hash
     for (let at = 0; at < BLOCK; at++) {
@@ -99,24 +105,25 @@ class TwoHashKey implements SigningKey {
     }
   }
 
-  sign(text: string): string {
-    // For one scope what is signed always has one length.
-    if (text.length !== this.#text.length) this.#resize(text.length)
-    const { read, written } = encoder.encodeInto(text, this.#text)
-    if (read !== text.length || written !== text.length) throw new TypeError('Not ASCII.')
+  sign(ahead: string, hash: string): string {
+    // The same for all requests of a second.
+    if (ahead !== this.#ahead) this.#prepare(ahead)
+    const { written } = encoder.encodeInto(hash, this.#tail)
+    if (written !== HASH_LENGTH || hash.length !== HASH_LENGTH) throw new TypeError('Not a hash.')
     const inner = this.#hash('sha256', this.#inner, 'latin1')
     for (let at = 0; at < 32; at++) this.#outer[BLOCK + at] = inner.charCodeAt(at)
     return this.#hash('sha256', this.#outer, 'hex')
   }
 
-  #resize(length: number): void {
-    const inner = new Uint8Array(BLOCK + length)
-    inner.set(this.#inner.subarray(0, BLOCK))
+  #prepare(ahead: string): void {
+    const inner = concat(this.#inner.subarray(0, BLOCK), utf8(ahead), new Uint8Array(HASH_LENGTH))
     this.#inner = inner
-    this.#text = inner.subarray(BLOCK)
+    this.#tail = inner.subarray(inner.length - HASH_LENGTH)
+    this.#ahead = ahead
   }
 }
 
+const HASH_LENGTH = 64
 const encoder = new TextEncoder()
 
 /** By Web Crypto, which every platform has. */
@@ -135,7 +142,7 @@ export function webDigest(): Digest {
     signingKey: async (secret, scope) => {
       let key = await importKey(utf8(`AWS4${secret}`))
       for (const part of scope) key = await importKey(await mac(key, part))
-      return { sign: async (text) => hex(await mac(key, text)) }
+      return { sign: async (ahead, hash) => hex(await mac(key, ahead + hash)) }
     },
   }
 }
