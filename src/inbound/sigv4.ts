@@ -93,13 +93,19 @@ class Judge {
   ): Soon<Principal> {
     if (!request.raw) requireUntouched(request, signed, this.#rules)
     checkCoverage(signed, this.#rules, clock())
-    return after(this.#lookUp(signed.presented.scope.accessKeyId), (found) =>
-      after(this.#judge(signed, found), (signature) =>
-        after(this.#claim(signed.presented, signature, clock), () =>
-          this.#principal(signed, found?.principal),
-        ),
-      ),
-    )
+    const found = this.#lookUp(signed.presented.scope.accessKeyId)
+    return found instanceof Promise
+      ? found.then((found) => this.#decide(signed, found, clock))
+      : this.#decide(signed, found, clock)
+  }
+
+  #decide(signed: SignedRequest, found: SigV4Key | undefined, clock: Clock): Soon<Principal> {
+    return after(this.#judge(signed, found), (signature) => {
+      const claimed = this.#claim(signed.presented, signature, clock)
+      return claimed instanceof Promise
+        ? claimed.then(() => this.#principal(signed, found?.principal))
+        : this.#principal(signed, found?.principal)
+    })
   }
 
   #judge(signed: SignedRequest, found: SigV4Key | undefined): Soon<string> {

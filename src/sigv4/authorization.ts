@@ -45,8 +45,9 @@ export function findSignature(
 ): 'header' | 'query' | 'both' | undefined {
   const inQuery = targets.known(target) === undefined && hasCredentialParameter(target)
   for (let at = 0; at < headers.length; at++) {
-    const [name, value] = headers[at]!
+    const name = headers[at]![0]
     if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    const value = headers[at]![1]
     if (value.startsWith('AWS4') || /^\s*AWS[\d\s]/i.test(value)) return inQuery ? 'both' : 'header'
   }
   return inQuery ? 'query' : undefined

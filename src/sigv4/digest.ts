@@ -41,7 +41,7 @@ interface RunningHash {
 
 /** What is used of `node:crypto`. */
 interface NodeCrypto {
-  hash?(algorithm: 'sha256', data: string | Uint8Array, encoding: 'hex' | 'latin1'): string
+  hash?(algorithm: 'sha256', data: string | Uint8Array, encoding: 'hex' | 'binary'): string
   createHash(algorithm: 'sha256'): NodeHash
   createHmac(algorithm: 'sha256', key: unknown): NodeHash
   createSecretKey(key: Uint8Array): unknown
@@ -110,7 +110,7 @@ class TwoHashKey implements SigningKey {
     if (ahead !== this.#ahead) this.#prepare(ahead)
     const { written } = encoder.encodeInto(hash, this.#tail)
     if (written !== HASH_LENGTH || hash.length !== HASH_LENGTH) throw new TypeError('Not a hash.')
-    const inner = this.#hash('sha256', this.#inner, 'latin1')
+    const inner = this.#hash('sha256', this.#inner, 'binary')
     for (let at = 0; at < 32; at++) this.#outer[BLOCK + at] = inner.charCodeAt(at)
     return this.#hash('sha256', this.#outer, 'hex')
   }
