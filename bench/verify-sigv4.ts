@@ -6,6 +6,14 @@
  * Two requests: that of a client of the AWS SDK with temporary credentials, and the least that a signed request holds.
  * The signer hashes by node:crypto. The verifier is the whole of it: recognition, look-up, body, replay guard,
  * Principal. Goal: at most a fifth of the CPU.
+ *
+ * That is reached for the minimal request on Node 24 (0.17), and missed elsewhere: 0.22 for that of the SDK on Node 24, 0.27
+ * for both on Node 20, 0.33 and 0.30 on Node 22, whose signer is the fastest. Of the 5.2 us that the request of the SDK takes
+ * on Node 20 without a guard, the hashes are 2.0: body 0.7, canonical request 0.7, HMAC 0.5. Around them: 0.9 to read 13 headers
+ * with a kilobyte of values (the search for control characters and blanks alone 0.4), 0.3 to join the canonical request, 0.3
+ * to compare token and signature in constant time, 0.5 for the promise and its turn of the loop, 0.2 to look for credentials
+ * of other kinds, and 1 for time, host, key, Principal and the passing of it all. The guard takes 0.5 more, of which a table of
+ * used signatures that grows is most. On Node 22 a fifth is 3.4 us, and hashes and headers alone are 3.
  */
 import { hash } from 'node:crypto'
 import { SignatureV4 } from '@smithy/signature-v4'

@@ -108,8 +108,10 @@ class TwoHashKey implements SigningKey {
   sign(ahead: string, hash: string): string {
     // The same for all requests of a second.
     if (ahead !== this.#ahead) this.#prepare(ahead)
-    const { written } = encoder.encodeInto(hash, this.#tail)
-    if (written !== HASH_LENGTH || hash.length !== HASH_LENGTH) throw new TypeError('Not a hash.')
+    const { read, written } = encoder.encodeInto(hash, this.#tail)
+    if (read !== hash.length || read !== HASH_LENGTH || written !== HASH_LENGTH) {
+      throw new TypeError('Not a hash.')
+    }
     const inner = this.#hash('sha256', this.#inner, 'binary')
     for (let at = 0; at < 32; at++) this.#outer[BLOCK + at] = inner.charCodeAt(at)
     return this.#hash('sha256', this.#outer, 'hex')
