@@ -136,11 +136,12 @@ function authorizationOf(headers: RawHeaders): string | undefined {
 
 function readAuthorization(headers: RawHeaders): InboundRequest['authorization'] {
   let value: string | undefined
-  for (const [name, found] of headers) {
+  for (let at = 0; at < headers.length; at++) {
+    const name = headers[at]![0]
     // The length first: this runs for every header of every request.
     if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
     if (value !== undefined) throw ambiguous('the request has more than one Authorization header')
-    value = found
+    value = headers[at]![1]
   }
   if (value === undefined) return undefined
   const space = value.indexOf(' ')
@@ -179,12 +180,17 @@ function isRawRequest(request: Request | RawRequest): request is RawRequest {
     typeof request.method === 'string' &&
     typeof request.target === 'string' &&
     Array.isArray(request.headers) &&
-    request.headers.every(isPair)
+    arePairs(request.headers)
   )
 }
 
-function isPair(header: unknown): boolean {
-  return Array.isArray(header) && typeof header[0] === 'string' && typeof header[1] === 'string'
+function arePairs(headers: readonly unknown[]): boolean {
+  for (let at = 0; at < headers.length; at++) {
+    const header = headers[at]
+    if (!Array.isArray(header)) return false
+    if (typeof header[0] !== 'string' || typeof header[1] !== 'string') return false
+  }
+  return true
 }
 
 function ambiguous(reason: string): InboundAuthError {

@@ -3,14 +3,11 @@ import type { Clock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type IamIdentity, makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
-import { findSignature, type PresentedSignature, readSignature } from '../sigv4/authorization.js'
+import { findSignature, type PresentedSignature } from '../sigv4/authorization.js'
 import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
-import { HeaderFields } from '../sigv4/header-fields.js'
-import { ambiguous, malformed } from '../sigv4/refusal.js'
-import { type Scope, ScopeReader } from '../sigv4/scope.js'
+import type { Scope } from '../sigv4/scope.js'
 import { MAX_SIGNING_KEYS, SigningKeys } from '../sigv4/signing-key.js'
-import { splitTarget } from '../sigv4/target.js'
-import { checkCoverage, checkSignature, type SignedRequest, sameText } from '../sigv4/verify.js'
+import { checkCoverage, checkSignature, type SignedRequest } from '../sigv4/verify.js'
 import { assertedUser } from './asserted-user.js'
 import type {
   Authenticator,
@@ -26,6 +23,7 @@ import {
   type SigV4Options,
   type SigV4Rules,
 } from './sigv4-options.js'
+import { makeMemory, readRequest, requireUntouched } from './sigv4-request.js'
 
 /**
  * Accepts requests that are signed with AWS Signature Version 4, in the header or as a presigned URL, by keys that this
@@ -38,16 +36,16 @@ export function sigv4(options: SigV4Options): Authenticator {
   const rules = checkSigV4Options(options)
   const issuer = `urn:deputize:sigv4:${rules.region}:${rules.service}`
   const judge = new Judge(rules, issuer)
-  const scopes = new ScopeReader()
+  const memory = makeMemory()
   return Object.freeze({
     name: 'sigv4' as const,
     issuers: Object.freeze([issuer]),
     userIdHeader: rules.user.header,
     recognise(request): Recognition {
-      const form = findSignature(request.headers, request.target)
+      const form = findSignature(request.headers, request.target, memory.targets)
       if (form === undefined) return { kind: 'absent' }
       try {
-        const signed = readRequest(request, form, scopes)
+        const signed = readRequest(request, form, memory)
         const { region, service, accessKeyId } = signed.presented.scope
         if (region !== rules.region || service !== rules.service) {
           return foreign('ERR_SCOPE_MISMATCH', 'it is signed for another region or service')
@@ -68,43 +66,6 @@ export function sigv4(options: SigV4Options): Authenticator {
   } satisfies Authenticator)
 }
 
-function readRequest(
-  request: InboundRequest,
-  form: NonNullable<ReturnType<typeof findSignature>>,
-  scopes: ScopeReader,
-): SignedRequest {
-  if (form === 'both') throw ambiguous('there is a signature in the header and one in the query')
-  const fields = new HeaderFields(request.headers)
-  if (!request.raw && fields.get('host') === undefined) {
-    throw new InboundAuthError('ERR_RAW_REQUEST_REQUIRED', {
-      reason: 'the Web Request has no host header',
-    })
-  }
-  const target = splitTarget(request.target)
-  const presented = readSignature(form, fields, target.query, scopes)
-  return { method: request.method, target, fields, body: request.body, presented }
-}
-
-/**
- * Refuses a Web `Request` unless it tells what was on the wire: its URL was parsed and its headers were merged.
- * Percent-encoded bytes that the parser itself could have written, and merged values, cannot be told from real ones.
- */
-function requireUntouched(request: InboundRequest, signed: SignedRequest, rules: SigV4Rules): void {
-  const { target, fields, presented } = signed
-  const refuse = (reason: string): never => {
-    throw new InboundAuthError('ERR_RAW_REQUEST_REQUIRED', { reason })
-  }
-  if (rules.pathStyle === 's3') refuse('a Web Request does not keep dots and slashes of its path')
-  // Bytes that the URL parser writes encoded, where they came bare (URL standard, path percent-encode set).
-  if (/%(?:[01][0-9a-f]|2[023]|3[cef]|5[ce]|60|7[b-df]|[89a-f][0-9a-f])/i.test(target.path)) {
-    refuse('the path could have been encoded when the Web Request was made')
-  }
-  for (const name of presented.scope.signedNames) {
-    if (fields.get(name)?.includes(',')) refuse('a signed header could be several merged ones')
-  }
-  if (!request.target.startsWith('/')) throw malformed('the request target is not a path')
-}
-
 /** Judges signatures for one region and service. */
 class Judge {
   readonly #rules: SigV4Rules
@@ -115,7 +76,7 @@ class Judge {
   readonly #decoys: SigningKeys
   readonly #decoySecret = hex(crypto.getRandomValues(new Uint8Array(20)))
   readonly #principals = new Map<string, KeptPrincipal>()
-  #replay: ReplayGuard | undefined
+  #ownGuard: ReplayGuard | undefined
 
   constructor(rules: SigV4Rules, issuer: string) {
     this.#rules = rules
@@ -132,36 +93,50 @@ class Judge {
   ): Soon<Principal> {
     if (!request.raw) requireUntouched(request, signed, this.#rules)
     checkCoverage(signed, this.#rules, clock())
-    return after(this.#lookUp(signed.presented.scope.accessKeyId), (found) =>
-      after(this.#judge(signed, found), () =>
-        after(this.#claim(signed.presented, clock), () =>
-          this.#principal(signed, found?.principal),
-        ),
-      ),
-    )
+    const found = this.#lookUp(signed.presented.scope.accessKeyId)
+    return found instanceof Promise
+      ? found.then((found) => this.#decide(signed, found, clock))
+      : this.#decide(signed, found, clock)
   }
 
-  #judge(signed: SignedRequest, found: SigV4Key | undefined): Soon<void> {
+  #decide(signed: SignedRequest, found: SigV4Key | undefined, clock: Clock): Soon<Principal> {
+    return after(this.#judge(signed, found), (signature) => {
+      const claimed = this.#claim(signed.presented, signature, clock)
+      return claimed instanceof Promise
+        ? claimed.then(() => this.#principal(signed, found?.principal))
+        : this.#principal(signed, found?.principal)
+    })
+  }
+
+  #judge(signed: SignedRequest, found: SigV4Key | undefined): Soon<string> {
     const { scope, sessionToken } = signed.presented
     const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
     const key = (found ? this.#keys : this.#decoys).get(scope.accessKeyId, secret, scope.date)
-    const known = found !== undefined && sameToken(found.sessionToken, sessionToken)
+    const known = found !== undefined && this.#sameToken(found.sessionToken, sessionToken)
     if (!(key instanceof Promise)) {
       return checkSignature(signed, this.#rules, this.#digest, key, known)
     }
     return key.then((key) => checkSignature(signed, this.#rules, this.#digest, key, known))
   }
 
-  #claim(presented: PresentedSignature, clock: Clock): Soon<void> {
+  #sameToken(expected: string | Secret | undefined, presented: string | undefined): boolean {
+    if (expected === undefined || presented === undefined) return expected === presented
+    return this.#digest.same(reveal(expected), presented)
+  }
+
+  #claim(presented: PresentedSignature, signature: string, clock: Clock): Soon<void> {
     const { replay, clockSkewMs } = this.#rules
     if (replay === null) return
-    this.#replay ??= replay ?? memoryReplayGuard({ clock })
-    const guard = this.#replay
-    const { scope, signature, signedAtMs, lifetimeMs } = presented
+    const { scope, signedAtMs, lifetimeMs } = presented
+    const untilMs = signedAtMs + (lifetimeMs ?? clockSkewMs) + GUARD_MARGIN_MS
+    if (replay === undefined) {
+      this.#ownGuard ??= memoryReplayGuard({ clock })
+      // Nothing else is claimed of this guard, and no two keys make one signature: it will do as it is.
+      return claimOnce(this.#ownGuard, signature, untilMs)
+    }
     // The signature is a function of all that is signed: another spelling of the same request has the same one.
     const id = `sigv4\n${scope.accessKeyId}\n${scope.date}/${scope.region}/${scope.service}\n${signature}`
-    const untilMs = signedAtMs + (lifetimeMs ?? clockSkewMs) + GUARD_MARGIN_MS
-    return after(this.#digest.sha256(id), (hash) => claimOnce(guard, hash, untilMs))
+    return after(this.#digest.sha256(id), (hash) => claimOnce(replay, hash, untilMs))
   }
 
   #lookUp(accessKeyId: string): Soon<SigV4Key | undefined> {
@@ -265,11 +240,6 @@ function isSecret(value: unknown): boolean {
 
 function reveal(value: string | Secret): string {
   return typeof value === 'string' ? value : value.reveal()
-}
-
-function sameToken(expected: string | Secret | undefined, presented: string | undefined): boolean {
-  if (expected === undefined || presented === undefined) return expected === presented
-  return sameText(reveal(expected), presented)
 }
 
 function unavailable(reason: string, cause?: unknown): InboundAuthError {

@@ -99,10 +99,8 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError} The caller is refused; `code` and `reason` say why, for the operator.
    */
   verify(request: Request | RawRequest): Promise<Principal> {
-    return (
-      this.#recall(bearerCredentials(request), request) ??
-      this.#decide(() => inboundRequest(request, this.#parser))
-    )
+    const known = this.#bearerOnly ? this.#recall(bearerCredentials(request), request) : undefined
+    return known ?? this.#decide(() => inboundRequest(request, this.#parser))
   }
 
   /**

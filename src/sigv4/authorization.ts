@@ -1,18 +1,21 @@
 import type { InboundAuthError } from '../errors/inbound.js'
-import type { HeaderFields, HeaderPairs } from './header-fields.js'
+import { type HeaderFields, isPlain } from './header-fields.js'
+import type { HeaderPairs, SignedLayout } from './header-layout.js'
 import { ambiguous, malformed, unsupported } from './refusal.js'
 import { readScope, type Scope, type ScopeReader } from './scope.js'
-import type { QueryParameter } from './target.js'
+import type { QueryParameter, SplitTarget, TargetReader } from './target.js'
 
 /** What a request says about its signature, checked for form and nothing else. */
 export interface PresentedSignature {
   /** Where it stands: in the `Authorization` header, or in the query of a presigned URL. */
   readonly form: 'header' | 'query'
   readonly scope: Scope
+  /** Where the signed headers stand. */
+  readonly signed: SignedLayout
   /** 64 lower-case hexadecimal digits. */
   readonly signature: string
-  /** `YYYYMMDDTHHMMSSZ`. */
-  readonly timestamp: string
+  /** What is signed, up to the hash of the request. */
+  readonly ahead: string
   readonly signedAtMs: number
   /** How long a presigned URL serves. */
   readonly lifetimeMs: number | undefined
@@ -38,11 +41,14 @@ const credentialParameters: ReadonlySet<string> = new Set([
 export function findSignature(
   headers: HeaderPairs,
   target: string,
+  targets: TargetReader,
 ): 'header' | 'query' | 'both' | undefined {
-  const inQuery = hasCredentialParameter(target)
-  for (const [name, value] of headers) {
+  const inQuery = targets.known(target) === undefined && hasCredentialParameter(target)
+  for (let at = 0; at < headers.length; at++) {
+    const name = headers[at]![0]
     if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
-    if (/^\s*AWS[\d\s]/i.test(value)) return inQuery ? 'both' : 'header'
+    const value = headers[at]![1]
+    if (value.startsWith('AWS4') || /^\s*AWS[\d\s]/i.test(value)) return inQuery ? 'both' : 'header'
   }
   return inQuery ? 'query' : undefined
 }
@@ -71,21 +77,25 @@ function hasCredentialParameter(target: string): boolean {
 export function readSignature(
   form: 'header' | 'query',
   fields: HeaderFields,
-  query: readonly QueryParameter[],
+  target: SplitTarget,
   scopes: ScopeReader,
 ): PresentedSignature {
-  const parameters = amzParameters(query)
-  const presented =
-    form === 'header'
-      ? fromHeader(fields, parameters, scopes)
-      : fromQuery(fields, parameters, scopes)
-  for (const name of presented.scope.signedNames) {
-    // Names of fields are in lower case, so another spelling is a name that is not there.
-    if (fields.get(name) === undefined) {
-      throw malformed('SignedHeaders names a header that is not there')
+  return form === 'header'
+    ? fromHeader(fields, scopes)
+    : fromQuery(fields, amzParameters(target.query), scopes)
+}
+
+/**
+ * Whether the query holds no part of a signature, for one that stands in the header.
+ *
+ * @throws `InboundAuthError`
+ */
+export function checkPlainQuery(query: readonly QueryParameter[]): void {
+  for (const name of amzParameters(query).keys()) {
+    if (/^x-amz-(date|expires|security-token|content-sha256)$/.test(name)) {
+      throw ambiguous('parts of a signature stand in header and query')
     }
   }
-  return presented
 }
 
 type Parameters = ReadonlyMap<string, QueryParameter>
@@ -104,38 +114,40 @@ function amzParameters(query: readonly QueryParameter[]): Parameters {
 
 const SIGNATURE_LENGTH = 64
 
-function fromHeader(
-  fields: HeaderFields,
-  parameters: Parameters,
-  scopes: ScopeReader,
-): PresentedSignature {
-  if (fields.isRepeated('authorization')) {
+function fromHeader(fields: HeaderFields, scopes: ScopeReader): PresentedSignature {
+  if (fields.layout.isRepeated('authorization')) {
     throw ambiguous('the request has more than one Authorization header')
   }
-  for (const name of parameters.keys()) {
-    if (/^x-amz-(date|expires|security-token|content-sha256)$/.test(name)) {
-      throw ambiguous('parts of a signature stand in header and query')
-    }
-  }
   const value = fields.get('authorization') ?? ''
-  const signature = value.slice(-SIGNATURE_LENGTH)
-  const scope = HEX.test(signature) ? scopes.ofHeader(value.slice(0, -SIGNATURE_LENGTH)) : undefined
-  if (!scope) throw refuseScheme(value)
+  const ahead = Math.max(0, value.length - SIGNATURE_LENGTH)
+  const signature = value.slice(ahead)
+  const scope = isHash(signature) ? scopes.ofHeader(value, ahead) : undefined
+  if (!scope) {
+    isPlain(value)
+    throw refuseScheme(value)
+  }
   const timestamp = fields.get('x-amz-date')
   if (timestamp === undefined) throw malformed('there is no x-amz-date header')
   return {
     form: 'header',
     scope,
+    signed: fields.layout.signed(scope.signedHeaders, scope.signedNames),
     signature,
-    timestamp,
-    signedAtMs: scopes.timeOf(timestamp, scope.date),
+    signedAtMs: scopes.timeOf(timestamp, scope),
+    ahead: scopes.ahead,
     lifetimeMs: undefined,
     sessionToken: fields.get('x-amz-security-token'),
     declaredHash: fields.get('x-amz-content-sha256'),
   }
 }
 
-const HEX = /^[0-9a-f]{64}$/
+// Not with {64}: to count takes a regular expression twice as long.
+const HEX = /^[0-9a-f]*$/
+
+/** Whether `text` is a hash: 64 lower-case hexadecimal digits. */
+export function isHash(text: string): boolean {
+  return text.length === 64 && HEX.test(text)
+}
 
 /** Says which other signature it is, where it is one. */
 function refuseScheme(value: string): InboundAuthError {
@@ -181,7 +193,7 @@ function fromQuery(
   if (!scope) throw malformed('X-Amz-Credential is not of five parts')
   const timestamp = required('X-Amz-Date')
   const signature = required(SIGNATURE_PARAMETER)
-  if (!HEX.test(signature)) throw malformed('X-Amz-Signature is no signature')
+  if (!isHash(signature)) throw malformed('X-Amz-Signature is no signature')
   const sessionToken = optional('X-Amz-Security-Token')
   const inHeader = fields.get('x-amz-content-sha256')
   // A signer that moves headers to the query keeps their spelling.
@@ -192,9 +204,10 @@ function fromQuery(
   return {
     form: 'query',
     scope,
+    signed: fields.layout.signed(scope.signedHeaders, scope.signedNames),
     signature,
-    timestamp,
-    signedAtMs: scopes.timeOf(timestamp, scope.date),
+    signedAtMs: scopes.timeOf(timestamp, scope),
+    ahead: scopes.ahead,
     lifetimeMs: readLifetime(required('X-Amz-Expires')),
     sessionToken,
     declaredHash: inHeader ?? inQuery,

@@ -1,7 +1,7 @@
 import { type PresentedSignature, SIGNATURE_PARAMETER } from './authorization.js'
 import type { HeaderFields } from './header-fields.js'
 import { malformed } from './refusal.js'
-import { canonicalPath, canonicalQuery, type PathStyle, type SplitTarget } from './target.js'
+import { canonicalTarget, type PathStyle, type SplitTarget } from './target.js'
 
 /** What the canonical request is made of, but the body. */
 export interface CanonicalParts {
@@ -19,19 +19,14 @@ export interface CanonicalParts {
  */
 export function canonicalHead(parts: CanonicalParts, pathStyle: PathStyle): string {
   const { method, target, fields, presented } = parts
-  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) throw malformed('the method is no token')
-  const path = canonicalPath(target.path, pathStyle)
-  const query = canonicalQuery(
-    target.query,
-    presented.form === 'query' ? SIGNATURE_PARAMETER : undefined,
-  )
-  let headers = ''
-  for (const name of presented.scope.signedNames) headers += `${name}:${fields.get(name)}\n`
-  return `${method}\n${path}\n${query}\n${headers}\n${presented.scope.signedHeaders}\n`
-}
-
-/** @param hash SHA-256 of the canonical request. */
-export function stringToSign(presented: PresentedSignature, hash: string): string {
-  const { date, region, service } = presented.scope
-  return `AWS4-HMAC-SHA256\n${presented.timestamp}\n${date}/${region}/${service}/aws4_request\n${hash}`
+  if (method !== 'POST' && method !== 'GET' && !/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}$/.test(method)) {
+    throw malformed('the method is no token')
+  }
+  const without = presented.form === 'query' ? SIGNATURE_PARAMETER : undefined
+  const { signedHeaders } = presented.scope
+  const { slots, before } = presented.signed
+  const { values } = fields
+  let head = `${method}\n${canonicalTarget(target, pathStyle, without)}`
+  for (let at = 0; at < slots.length; at++) head += before[at]! + values[slots[at]!]!
+  return `${head}\n\n${signedHeaders}\n`
 }

@@ -1,11 +1,7 @@
+import { HeaderLayout, type HeaderLayouts, type HeaderPairs } from './header-layout.js'
 import { malformed } from './refusal.js'
 
-/** Header fields as they came, in order. */
-export type HeaderPairs = readonly (readonly [name: string, value: string])[]
-
-/** The most header fields that a signed request may have. */
-const MAX_FIELDS = 512
-/** The most that their values may hold together. */
+/** The most that the values of all fields may hold together. */
 const MAX_FIELDS_LENGTH = 131_072
 
 /**
@@ -13,60 +9,61 @@ const MAX_FIELDS_LENGTH = 131_072
  * two readers could read differently is refused: control characters, folded lines, names that are no tokens.
  */
 export class HeaderFields {
-  readonly #values = new Map<string, string>()
-  #repeated: Set<string> | undefined
+  readonly layout: HeaderLayout
+  /** Canonical, by slot; those of a repeated field joined with a comma. */
+  readonly values: readonly string[]
 
   /** @throws `InboundAuthError` */
-  constructor(pairs: HeaderPairs) {
-    if (pairs.length > MAX_FIELDS) throw malformed(`more than ${MAX_FIELDS} header fields`)
+  constructor(pairs: HeaderPairs, layouts?: HeaderLayouts) {
+    const layout = layouts ? layouts.of(pairs) : new HeaderLayout(pairs)
+    const { slotOf, authorization, hasRepeated } = layout
+    const values: string[] = []
     let length = 0
-    for (const [spelled, value] of pairs) {
-      if (typeof spelled !== 'string' || typeof value !== 'string') {
-        throw malformed('the header is not made of pairs of strings')
-      }
+    for (let at = 0; at < slotOf.length; at++) {
+      const value = pairs[at]![1]
+      if (typeof value !== 'string') throw malformed('the header is not made of pairs of strings')
       length += value.length
       if (length > MAX_FIELDS_LENGTH) {
         throw malformed(`header fields hold more than ${MAX_FIELDS_LENGTH} characters`)
       }
-      // HTTP/2 (RFC 9113 §8.3.1): :authority is the host. The other three stand in the request itself.
-      const name = spelled === ':authority' ? 'host' : spelled.toLowerCase()
-      if (name.startsWith(':')) continue
-      if (!/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) throw malformed('a header name is no token')
-      const before = this.#values.get(name)
-      // The signature itself has one spelling: nothing about it is mended.
-      const plain = isPlain(value)
-      const read = plain || name === 'authorization' ? value : canonicalValue(value)
-      this.#values.set(name, before === undefined ? read : `${before},${read}`)
-      if (before !== undefined) {
-        this.#repeated ??= new Set()
-        this.#repeated.add(name)
-      }
+      const slot = slotOf[at]!
+      if (slot === -1) continue
+      // The signature itself has one spelling: nothing about it is mended, and whoever reads it checks it.
+      const read = slot === authorization || isPlain(value) ? value : canonicalValue(value)
+      // Slots are numbered as names come, so that only a name that came before has one that is filled.
+      if (hasRepeated && slot < values.length) values[slot] += `,${read}`
+      else values.push(read)
     }
+    this.layout = layout
+    this.values = values
   }
 
-  /** The canonical value; those of a repeated field joined with a comma. */
   get(name: string): string | undefined {
-    return this.#values.get(name)
-  }
-
-  isRepeated(name: string): boolean {
-    return this.#repeated?.has(name) ?? false
-  }
-
-  names(): IterableIterator<string> {
-    return this.#values.keys()
+    const slot = this.layout.slot(name)
+    return slot === undefined ? undefined : this.values[slot]
   }
 }
+
+/** Shorter values are read faster by a loop than by a regular expression. */
+const SHORT = 24
+const printable = /^[\x20-\x7e]*$/
 
 /**
  * Whether a value is in canonical form already: no blank at its ends, no two together.
  *
  * @throws `InboundAuthError` It holds a control character.
  */
-function isPlain(value: string): boolean {
+export function isPlain(value: string): boolean {
+  // Two searches, and together a third of the time of the loop, which would read every character of every header.
+  if (value.length >= SHORT && printable.test(value)) {
+    return (
+      value.charCodeAt(0) !== 0x20 &&
+      value.charCodeAt(value.length - 1) !== 0x20 &&
+      !value.includes('  ')
+    )
+  }
   let plain = true
   let before = 0x20
-  // Not a regular expression: this reads every character of every header, and takes half the time.
   for (let at = 0; at < value.length; at++) {
     const code = value.charCodeAt(at)
     if (code <= 0x20 || code === 0x7f) {

@@ -4,6 +4,8 @@ import type { Digest, SigningKey, Soon } from './digest.js'
 export const MAX_SIGNING_KEYS = 1_000
 
 interface Kept {
+  readonly accessKeyId: string
+  readonly date: string
   readonly secret: string
   readonly key: SigningKey
 }
@@ -17,6 +19,7 @@ export class SigningKeys {
   readonly #region: string
   readonly #service: string
   readonly #kept = new Map<string, Kept>()
+  #last: Kept | undefined
 
   constructor(digest: Digest, region: string, service: string) {
     this.#digest = digest
@@ -26,27 +29,37 @@ export class SigningKeys {
 
   /** @param date `YYYYMMDD`. */
   get(accessKeyId: string, secret: string, date: string): Soon<SigningKey> {
+    const last = this.#last
+    // Whoever comes several times in a row needs no look-up.
+    if (last?.accessKeyId === accessKeyId && last.date === date && last.secret === secret) {
+      return last.key
+    }
     const id = `${date}/${accessKeyId}`
     const kept = this.#kept.get(id)
-    if (kept !== undefined && kept.secret === secret) return kept.key
+    if (kept !== undefined && kept.secret === secret) {
+      this.#last = kept
+      return kept.key
+    }
     const scope = [date, this.#region, this.#service, 'aws4_request']
     const key = this.#digest.signingKey(secret, scope)
-    if (key instanceof Promise) return key.then((made) => this.#keep(id, secret, made))
-    return this.#keep(id, secret, key)
+    if (key instanceof Promise)
+      return key.then((key) => this.#keep(id, { accessKeyId, date, secret, key }))
+    return this.#keep(id, { accessKeyId, date, secret, key })
   }
 
   get size(): number {
     return this.#kept.size
   }
 
-  #keep(id: string, secret: string, key: SigningKey): SigningKey {
+  #keep(id: string, made: Kept): SigningKey {
     this.#kept.delete(id)
     // The oldest goes first, and with it yesterday's.
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size < MAX_SIGNING_KEYS) break
       this.#kept.delete(oldest)
     }
-    this.#kept.set(id, { secret, key })
-    return key
+    this.#kept.set(id, made)
+    this.#last = made
+    return made.key
   }
 }

@@ -18,6 +18,30 @@ export interface SplitTarget {
   readonly path: string
   /** In the order of the canonical request. */
   readonly query: readonly QueryParameter[]
+  /** Its two lines of the canonical request of a signature in the header, once they were made. */
+  lines?: { readonly style: PathStyle; readonly text: string } | undefined
+}
+
+/** How many targets are remembered. They are not checked against anything yet, so anybody can fill the memory. */
+const MAX_TARGETS = 256
+/** Longer ones are not remembered. */
+const MAX_REMEMBERED_LENGTH = 1_024
+
+/** Splits targets, and remembers those that hold no signature. */
+export class TargetReader {
+  #read = new Map<string, SplitTarget>()
+
+  /** Only for a target that {@link remember} was called for. */
+  known(target: string): SplitTarget | undefined {
+    return this.#read.get(target)
+  }
+
+  /** @param split The target in parts, with no `X-Amz-*` that is part of a signature. */
+  remember(target: string, split: SplitTarget): void {
+    if (target.length > MAX_REMEMBERED_LENGTH) return
+    if (this.#read.size >= MAX_TARGETS) this.#read = new Map()
+    this.#read.set(target, split)
+  }
 }
 
 /** The longest request target that is looked at. */
@@ -73,6 +97,18 @@ export function canonicalQuery(query: readonly QueryParameter[], without?: strin
     out += out === '' ? `${name}=${value}` : `&${name}=${value}`
   }
   return out
+}
+
+/**
+ * The path and the query in canonical form, a line each.
+ *
+ * @param without The parameter that is left out. What it is made of is not kept then.
+ */
+export function canonicalTarget(target: SplitTarget, style: PathStyle, without?: string): string {
+  if (target.lines?.style === style && without === undefined) return target.lines.text
+  const text = `${canonicalPath(target.path, style)}\n${canonicalQuery(target.query, without)}`
+  if (without === undefined) target.lines = { style, text }
+  return text
 }
 
 /** @param path As it stood on the wire. */

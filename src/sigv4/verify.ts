@@ -1,7 +1,7 @@
 import { InboundAuthError } from '../errors/inbound.js'
-import type { PresentedSignature } from './authorization.js'
+import { isHash, type PresentedSignature } from './authorization.js'
 import { type Body, hashBody } from './body.js'
-import { canonicalHead, stringToSign } from './canonical.js'
+import { canonicalHead } from './canonical.js'
 import type { Digest, SigningKey, Soon } from './digest.js'
 import type { HeaderFields } from './header-fields.js'
 import { unsupported } from './refusal.js'
@@ -51,8 +51,21 @@ const onceOnly: ReadonlySet<string> = new Set([
 export function checkCoverage(request: SignedRequest, rules: SignatureRules, nowMs: number): void {
   const { presented, fields } = request
   checkTime(presented, rules, nowMs)
+  // Names alone decide about the rest, so that it is looked at once for all requests of a kind.
+  if (presented.signed.covers !== rules) {
+    checkNames(request, rules)
+    presented.signed.covers = rules
+  }
   const host = fields.get('host')?.toLowerCase()
-  for (const name of fields.names()) {
+  if (rules.hosts !== undefined && (host === undefined || !rules.hosts.includes(host))) {
+    throw new InboundAuthError('ERR_HOST_MISMATCH', { reason: 'the host is none of hosts' })
+  }
+  checkDeclaredHash(presented, rules)
+}
+
+function checkNames({ presented, fields }: SignedRequest, rules: SignatureRules): void {
+  const { layout } = fields
+  for (const name of layout.names()) {
     // Some servers take x_amz_date for x-amz-date.
     const alike = name.includes('_') ? name.replaceAll('_', '-') : name
     const must = alike.startsWith('x-amz-') || rules.protectedHeaders.has(alike)
@@ -61,16 +74,12 @@ export function checkCoverage(request: SignedRequest, rules: SignatureRules, now
         reason: 'a header that must be signed is not',
       })
     }
-    if (fields.isRepeated(name) && (onceOnly.has(alike) || rules.protectedHeaders.has(alike))) {
+    if (layout.isRepeated(name) && (onceOnly.has(alike) || rules.protectedHeaders.has(alike))) {
       throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
         reason: 'a header that may stand once stands twice',
       })
     }
   }
-  if (rules.hosts !== undefined && (host === undefined || !rules.hosts.includes(host))) {
-    throw new InboundAuthError('ERR_HOST_MISMATCH', { reason: 'the host is none of hosts' })
-  }
-  checkDeclaredHash(presented, rules)
 }
 
 function checkTime(presented: PresentedSignature, rules: SignatureRules, nowMs: number): void {
@@ -91,7 +100,7 @@ function checkDeclaredHash(presented: PresentedSignature, rules: SignatureRules)
     if (presented.form === 'query' && rules.pathStyle === 's3') refuseUnsigned(rules)
     return
   }
-  if (HASH.test(declared)) return
+  if (isHash(declared)) return
   if (declared === 'UNSIGNED-PAYLOAD' || declared === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
     refuseUnsigned(rules)
   } else if (declared.startsWith('STREAMING-')) {
@@ -115,6 +124,7 @@ function declaredPayload(presented: PresentedSignature, rules: SignatureRules): 
  * Judges the signature by `key`, then the body by its hash. Where the request declares the hash, a body is read only
  * after the signature has proved right.
  *
+ * @returns The signature as it was worked out.
  * @param known Whether `key` is the caller's, with the session token that goes with it. The work is the same if not.
  * @throws `InboundAuthError`
  */
@@ -124,7 +134,7 @@ export function checkSignature(
   digest: Digest,
   key: SigningKey,
   known: boolean,
-): Soon<void> {
+): Soon<string> {
   const { presented } = request
   const head = canonicalHead(request, rules.pathStyle)
   const declared = declaredPayload(presented, rules)
@@ -146,8 +156,8 @@ function sign(
   key: SigningKey,
 ): Soon<string> {
   const hash = digest.sha256(canonicalRequest)
-  if (typeof hash === 'string') return key.sign(stringToSign(presented, hash))
-  return hash.then((hash) => key.sign(stringToSign(presented, hash)))
+  if (typeof hash === 'string') return key.sign(presented.ahead, hash)
+  return hash.then((hash) => key.sign(presented.ahead, hash))
 }
 
 function conclude(
@@ -157,15 +167,19 @@ function conclude(
   digest: Digest,
   known: boolean,
   declared: string | undefined,
-): Soon<void> {
-  const right = sameText(expected, request.presented.signature)
+): Soon<string> {
+  const right = digest.same(expected, request.presented.signature)
   if (!right || !known) {
     throw new InboundAuthError('ERR_BAD_SIGNATURE', {
       reason: 'no known key made this signature of this request',
     })
   }
-  if (declared !== undefined && HASH.test(declared))
-    return checkBody(request, rules, digest, declared)
+  // 64 characters: of what may be declared, a hash alone has as many.
+  if (declared?.length === 64) {
+    const checked = checkBody(request, rules, digest, declared)
+    if (checked instanceof Promise) return checked.then(() => expected)
+  }
+  return expected
 }
 
 function checkBody(
@@ -180,17 +194,8 @@ function checkBody(
 }
 
 function compareBody(hash: string, declared: string): void {
-  if (!sameText(hash, declared)) throw mismatch('the body is not the one that was signed')
-}
-
-const HASH = /^[0-9a-f]{64}$/
-
-/** Compares in time that depends on the lengths alone. */
-export function sameText(a: string, b: string): boolean {
-  if (a.length !== b.length) return false
-  let difference = 0
-  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at)
-  return difference === 0
+  // Both are the sender's to know.
+  if (hash !== declared) throw mismatch('the body is not the one that was signed')
 }
 
 function expired(reason: string): InboundAuthError {
