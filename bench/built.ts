@@ -8,8 +8,8 @@ if (distIsStale()) {
 }
 
 const index: string = new URL('../dist/index.js', import.meta.url).href
-export const { InboundVerifier, jwtBearer, sigv4 } = (await import(
-  index
-)) as typeof import('deputize')
+export const { InboundVerifier, jwtBearer } = (await import(index)) as typeof import('deputize')
+const inbound: string = new URL('../dist/inbound/index.js', import.meta.url).href
+export const { sigv4 } = (await import(inbound)) as typeof import('deputize/inbound')
 const node: string = new URL('../dist/node/index.js', import.meta.url).href
 export const { rawRequest } = (await import(node)) as typeof import('deputize/node')
