@@ -640,6 +640,23 @@ describe('stsIdentity', () => {
     },
   )
 
+  it.each(forms)(
+    'S09 takes no other user for the one whom the same signature covers, in the %s form',
+    async (form) => {
+      const { sign, send } = await rig({ mayActForUser: () => true })
+      const headers = await sign({ form, userId: 'ana maria' })
+      for (const name of ['ana  maria', 'ana   maria', 'ana\tmaria', ' ana maria', 'ana maria ']) {
+        const other = send({ ...headers, [USER]: name })
+        const user = await other.then(
+          (caller) => caller.user?.subject,
+          () => undefined,
+        )
+        expect([undefined, 'ana maria']).toContain(user)
+      }
+      expect((await send(headers)).user?.subject).toBe('ana maria')
+    },
+  )
+
   it('S09 refuses a caller that names a user where nothing decides on it', async () => {
     const { sign, send } = await rig()
     expect(await codeOf(send(await sign({ userId: 'ana' })))).toBe('ERR_USER_NOT_ALLOWED')

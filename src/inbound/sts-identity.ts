@@ -66,8 +66,11 @@ async function identify(
   { clock }: AuthenticatorContext,
 ): Promise<Principal> {
   const userId = headerOf(request, rules.user.header)
-  if (userId !== undefined && !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(userId)) {
-    throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the user id is not ASCII' })
+  // A signature covers blanks as one space: with more of them it would be another user under the same signature.
+  if (userId !== undefined && !/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/.test(userId)) {
+    throw new InboundAuthError('ERR_MALFORMED_TOKEN', {
+      reason: 'the user id is not ASCII with single spaces',
+    })
   }
   const signed =
     token === undefined

@@ -1,3 +1,4 @@
+import { equalBytes, randomId, utf8 } from '../bytes.js'
 import type { Clock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConsentSessionError } from '../errors/consent.js'
@@ -14,7 +15,7 @@ import {
   type ConsentPhase,
   type ConsentSession,
   type ConsentSessions,
-  parseSessionUri,
+  readSessionUri,
   sessionIdOf,
   sessionUri,
 } from './consent-session.js'
@@ -111,12 +112,17 @@ export class ConsentCallback {
    * @throws {@link ConsentWrongUserError} {@link ConsentExpiredError} {@link ConsentDeniedError} {@link ConsentFailedError}
    */
   async complete(uri: string, user: UserRef): Promise<void> {
-    const id = parseSessionUri(uri)
-    const held = id === undefined ? undefined : await this.#parts.sessions.find(id)
+    const named = readSessionUri(uri)
+    const held = named && (await this.#parts.sessions.find(named.id))
     if (!held || held.value.phase === 'pending' || held.value.phase === 'exchanging') {
       throw new ConsentSessionError()
     }
     const session = held.value
+    // Whoever was shown the link knows the session's name, and may have sent the link to another. The ticket says that
+    // this is the browser which the code came with; without it nothing is told, and nothing changes.
+    if (session.phase === 'code-held' && !sameTicket(session.ticket, named?.ticket)) {
+      throw new ConsentSessionError()
+    }
     if (!sameUser(user, session.user)) {
       if (session.phase !== 'code-held') throw new ConsentSessionError()
       await this.#parts.settler.settle(held, 'wrong-user', 'completed by another user')
@@ -145,7 +151,7 @@ export class ConsentCallback {
     }
   }
 
-  /** Keeps what came back, sealed, for {@link complete}; the browser learns the session's name only. */
+  /** Keeps what came back, sealed, for {@link complete}; the browser learns the session's name and its ticket only. */
   async #hold(
     held: Held<ConsentSession>,
     at: RegisteredOAuth2,
@@ -161,13 +167,15 @@ export class ConsentCallback {
       const value = parameters.get(name)
       if (value !== null) kept.set(name, value)
     }
+    const ticket = randomId()
     const moved = await this.#parts.sessions.move(held, {
       phase: 'code-held',
+      ticket,
       code: kept.toString(),
       codeHeldUntilMs: this.#parts.clock() + CODE_HELD_MS,
     })
     if (!moved) return consentPage('expired')
-    return returnTo(held.value.returnUrl!, sessionUri(held.value.id))
+    return returnTo(held.value.returnUrl!, sessionUri(held.value.id, ticket))
   }
 
   /** @returns The settled session; `undefined` when another callback was first. */
@@ -203,6 +211,11 @@ export class ConsentCallback {
     })
     return settled
   }
+}
+
+function sameTicket(given: string | undefined, presented: string | undefined): boolean {
+  if (given === undefined || presented === undefined) return false
+  return equalBytes(utf8(given), utf8(presented))
 }
 
 function pageOf(phase: ConsentPhase): ConsentPage {

@@ -51,6 +51,8 @@ export interface ConsentSession {
   readonly phase: ConsentPhase
   readonly code?: string | undefined
   readonly codeHeldUntilMs?: number | undefined
+  /** What only the browser was given that brought the code which is held. A secret. */
+  readonly ticket?: string | undefined
   readonly reason?: string | undefined
 }
 
@@ -61,16 +63,25 @@ export async function sessionIdOf(state: string): Promise<string> {
   return base64url(await sha256(utf8(state)))
 }
 
-/** `urn:deputize:consent-session:…` */
-export function sessionUri(id: string): string {
-  return `${prefix}${id}`
+/** `urn:deputize:consent-session:…`, and behind it the ticket that goes to one browser alone. */
+export function sessionUri(id: string, ticket?: string): string {
+  return ticket === undefined ? `${prefix}${id}` : `${prefix}${id}:${ticket}`
+}
+
+/** The id in a session URI, and the ticket where there is one; `undefined` when it is none. */
+export function readSessionUri(
+  uri: unknown,
+): { readonly id: string; readonly ticket: string | undefined } | undefined {
+  if (typeof uri !== 'string' || !uri.startsWith(prefix)) return undefined
+  const [id = '', ticket, ...more] = uri.slice(prefix.length).split(':')
+  const good = (part: string) => fromBase64url(part)?.length === 32
+  if (!good(id) || (ticket !== undefined && !good(ticket)) || more.length > 0) return undefined
+  return { id, ticket }
 }
 
 /** The id in a session URI; `undefined` when it is none. */
 export function parseSessionUri(uri: unknown): string | undefined {
-  if (typeof uri !== 'string' || !uri.startsWith(prefix)) return undefined
-  const id = uri.slice(prefix.length)
-  return fromBase64url(id)?.length === 32 ? id : undefined
+  return readSessionUri(uri)?.id
 }
 
 /** Keeps consent sessions. Every change is a compare-and-set, so that of two callbacks one wins. */
@@ -100,7 +111,9 @@ export class ConsentSessions {
       'code-held': session.codeHeldUntilMs ?? 0,
     } as Partial<Record<ConsentPhase, number>>
     const late = nowMs >= (endsMs[session.phase] ?? Number.POSITIVE_INFINITY)
-    return late ? { value: { ...session, code: undefined, phase: 'expired' }, version } : held
+    return late
+      ? { value: { ...session, code: undefined, ticket: undefined, phase: 'expired' }, version }
+      : held
   }
 
   /**
@@ -110,11 +123,13 @@ export class ConsentSessions {
    */
   async move(
     held: Held<ConsentSession>,
-    to: Partial<Pick<ConsentSession, 'code' | 'codeHeldUntilMs' | 'reason' | 'account'>> & {
+    to: Partial<
+      Pick<ConsentSession, 'code' | 'codeHeldUntilMs' | 'ticket' | 'reason' | 'account'>
+    > & {
       readonly phase: ConsentPhase
     },
   ): Promise<Held<ConsentSession> | undefined> {
-    const value: ConsentSession = { ...held.value, code: undefined, ...to }
+    const value: ConsentSession = { ...held.value, code: undefined, ticket: undefined, ...to }
     const version = await this.#write(value, held.version)
     return version === undefined ? undefined : { value, version }
   }

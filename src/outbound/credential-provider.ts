@@ -174,6 +174,8 @@ export class OutboundCredentialProvider implements CredentialSource {
    * Finishes a consent in an application that gives `handleCallback()` no user: there the code was sealed into the
    * session, and the browser came to the return URL with `session=<sessionUri>`. Within 60 seconds, once.
    *
+   * @param request.sessionUri As the browser brought it: it ends in a ticket that nobody else was given. The `sessionUri`
+   *   of a challenge names the same session and does not finish it.
    * @param request.user Who is in front of the browser, from your own session.
    * @throws {@link ConsentSessionError} There is no such session, or nothing to finish.
    * @throws {@link ConsentWrongUserError} {@link ConsentDeniedError} {@link ConsentExpiredError} {@link ConsentFailedError}

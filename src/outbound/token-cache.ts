@@ -56,6 +56,7 @@ export class TokenCache {
   readonly #byRow = new Map<string, Set<Entry>>()
   #size = 0
   #epoch = 0
+  #ownerEpoch = 0
 
   constructor(maxTokens: number, timing: Timing) {
     this.#maxTokens = maxTokens
@@ -69,6 +70,11 @@ export class TokenCache {
   /** Grows whenever something was dropped: what was read before may be old by now. */
   get epoch(): number {
     return this.#epoch
+  }
+
+  /** Grows whenever connections have changed: a token that was renewed meanwhile may be of one that has ended. */
+  get ownerEpoch(): number {
+    return this.#ownerEpoch
   }
 
   /** The token for exactly this wish. The look-up compares every part by itself, so no two wishes can meet. */
@@ -131,6 +137,12 @@ export class TokenCache {
     if (this.#size > this.#maxTokens) this.#makeRoom()
   }
 
+  /** Drops the token for this wish: the vault was asked, and has none. */
+  dropWish(acting: Acting, request: TokenRequest): void {
+    const entry = this.#entry(acting, request)
+    if (entry) this.drop(entry)
+  }
+
   drop(found: CachedToken): void {
     this.#epoch++
     this.#remove(found as Entry)
@@ -145,11 +157,13 @@ export class TokenCache {
   /** Drops every token of a (workload, user): its connections have changed. */
   dropOwner(acting: Pick<Acting, 'workload' | 'user'>): void {
     this.#epoch++
+    this.#ownerEpoch++
     for (const entry of [...(this.#slots.get(ownerKey(acting))?.entries ?? [])]) this.#remove(entry)
   }
 
   clear(): void {
     this.#epoch++
+    this.#ownerEpoch++
     this.#slots.clear()
     this.#byRow.clear()
     this.#size = 0

@@ -36,6 +36,9 @@ interface Found {
   readonly row: string
 }
 
+/** How often tokens in memory had been dropped when a look-up began. */
+type Since = Pick<TokenCache, 'epoch' | 'ownerEpoch'>
+
 /** Meets one request for a token: from memory, from the vault, from the server, or by asking the user. */
 export class TokenDesk {
   readonly #parts: Parts
@@ -98,11 +101,13 @@ export class TokenDesk {
     let waited = false
     for (;;) {
       if (flow === 'USER_FEDERATION') requireUser(acting, at.name)
-      const epoch = this.#parts.cache?.epoch
+      const since = this.#since()
       const { obtained, ...found } = await this.#look(acting, at, request, flow)
       if (obtained.how !== 'consent') {
-        return this.#deliver(acting, at, asked, { ...found, obtained, flow, epoch })
+        return this.#deliver(acting, at, asked, { ...found, obtained, flow, since })
       }
+      // What is in memory for this is of a grant that is gone: not even a failing store brings it back.
+      this.#parts.cache?.dropWish(acting, asked)
       const { account } = found
       if (waited && obtained.missing.length > 0) {
         throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
@@ -121,6 +126,11 @@ export class TokenDesk {
       await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
       waited = true
     }
+  }
+
+  #since(): Since | undefined {
+    const { cache } = this.#parts
+    return cache && { epoch: cache.epoch, ownerEpoch: cache.ownerEpoch }
   }
 
   /** What the vault, or the server, has for the request. */
@@ -167,10 +177,10 @@ export class TokenDesk {
     try {
       const { signal: _, ...asked } = request
       const { checked, flow } = checkRequest(acting, at, asked)
-      const epoch = cache!.epoch
+      const since = this.#since()
       const { obtained, ...found } = await this.#look(acting, at, checked, flow, true)
       if (obtained.how === 'consent') cache!.drop(served)
-      else this.#deliver(acting, at, asked, { ...found, obtained, flow, epoch })
+      else this.#deliver(acting, at, asked, { ...found, obtained, flow, since })
     } catch (error) {
       if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE')) cache!.outage(served, clock())
       else cache!.drop(served)
@@ -185,11 +195,11 @@ export class TokenDesk {
     found: Omit<Found, 'obtained'> & {
       readonly obtained: Exclude<Obtained, { how: 'consent' }>
       readonly flow: Flow
-      readonly epoch: number | undefined
+      readonly since: Since | undefined
     },
   ): AccessToken {
     const { cache, clock } = this.#parts
-    const { account, row, flow, epoch } = found
+    const { account, row, flow, since } = found
     const { how, token: stored, grant } = found.obtained
     const token = new AccessToken(stored.value, {
       tokenType: stored.tokenType,
@@ -200,7 +210,10 @@ export class TokenDesk {
       account,
     })
     const untilMs = usableUntilMs(stored) ?? Number.POSITIVE_INFINITY
-    if (cache && clock() < untilMs && (how !== 'served' || cache.epoch === epoch)) {
+    // What this process renewed is newer than what it dropped for that, but not than a connection that it ended.
+    const newest =
+      cache?.ownerEpoch === since?.ownerEpoch && (how !== 'served' || cache?.epoch === since?.epoch)
+    if (cache && clock() < untilMs && newest) {
       const scopes =
         flow === 'M2M'
           ? stored.scopes

@@ -127,6 +127,52 @@ describe('connections()', () => {
 })
 
 describe('disconnect()', () => {
+  it('elsewhere is heeded once the vault was asked, though the store fails a moment later (P03)', async () => {
+    const { credentials, acting, consent, store } = open()
+    const elsewhere = rig.open({ store, providers: { calendar: calendar() } })
+    await consent()
+    await credentials.getToken(acting, read)
+    await elsewhere.disconnect(acting, { provider: 'calendar' })
+    rig.aheadMs = 31_000
+    // It reads that the connection has ended, and cannot write down that the user is asked.
+    store.failPut = () => true
+    await expect(credentials.getToken(acting, read)).rejects.toBeInstanceOf(VaultUnavailableError)
+    store.failPut = undefined
+    await challengeOf(credentials.getToken(acting, read))
+  })
+
+  it('leaves nothing in memory of a renewal whose write was acknowledged late (P10)', async () => {
+    const store = failingStore()
+    const { credentials, acting, consent } = open(undefined, store)
+    await consent()
+    rig.aheadMs = 2 * HOUR
+    const put = store.put.bind(store)
+    let persist!: () => void
+    let acknowledge!: () => void
+    const persisted = new Promise<void>((resolve) => {
+      persist = resolve
+    })
+    const acknowledged = new Promise<void>((resolve) => {
+      acknowledge = resolve
+    })
+    let puts = 0
+    store.put = async (...write) => {
+      const wrote = await put(...write)
+      if (++puts !== 2) return wrote
+      persist()
+      await acknowledged
+      return wrote
+    }
+    const renewal = credentials.getToken(acting, read)
+    await persisted
+    expect(await credentials.disconnect(acting, { provider: 'calendar' })).toMatchObject({
+      removed: true,
+    })
+    acknowledge()
+    await renewal.catch(() => {})
+    await challengeOf(credentials.getToken(acting, read))
+  })
+
   it('revokes the refresh token and forgets the grant, everywhere (O54)', async () => {
     const { credentials, acting, store, consent } = open()
     await consent()

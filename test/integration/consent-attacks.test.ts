@@ -144,6 +144,7 @@ describe('the state machine of a session', () => {
     | 'wrong-callback'
     | 'complete'
     | 'wrong-complete'
+    | 'senders-complete'
     | 'minute'
     | 'ten-minutes'
   const steps: readonly Step[] = [
@@ -151,6 +152,7 @@ describe('the state machine of a session', () => {
     'wrong-callback',
     'complete',
     'wrong-complete',
+    'senders-complete',
     'minute',
     'ten-minutes',
   ]
@@ -171,6 +173,7 @@ describe('the state machine of a session', () => {
         const before = rig.tokenRequests()
         let model: 'pending' | 'code-held' | 'done' | 'wrong-user' | 'expired' = 'pending'
         let heldAtMs = 0
+        let brought = challenge.sessionUri
         for (const step of order) {
           if (step === 'minute') rig.aheadMs += 60_000
           if (step === 'ten-minutes') rig.aheadMs += 600_000
@@ -179,23 +182,27 @@ describe('the state machine of a session', () => {
           if (step.endsWith('callback')) {
             const subject = step === 'callback' ? name : 'mallory'
             const headers = { cookie: `user=${subject}` }
-            await credentials.handleCallback(new Request(callback, { headers }))
+            const answer = await credentials.handleCallback(new Request(callback, { headers }))
+            const back = answer.headers.get('location')
+            if (model === 'pending' && back) brought = new URL(back).searchParams.get('session')!
             if (model === 'pending') {
               if (!known) heldAtMs = rig.aheadMs
               model = !known ? 'code-held' : subject === name ? 'done' : 'wrong-user'
             }
           }
           if (step.endsWith('complete')) {
-            const subject = step === 'complete' ? name : 'mallory'
-            const { sessionUri } = challenge
+            // Who was shown the link is the user who was asked, and has not got the ticket of the browser.
+            const sent = step === 'senders-complete'
+            const subject = step === 'wrong-complete' ? 'mallory' : name
+            const sessionUri = sent ? challenge.sessionUri : brought
             const completed = await credentials
               .completeAuthorization({ sessionUri, user: user(subject) })
               .then(
                 () => true,
                 () => false,
               )
-            expect(completed).toBe(model === 'code-held' && subject === name)
-            if (model === 'code-held') model = completed ? 'done' : 'wrong-user'
+            expect(completed).toBe(model === 'code-held' && subject === name && !sent)
+            if (model === 'code-held' && !sent) model = completed ? 'done' : 'wrong-user'
           }
           const status = await credentials.authorizationStatus(acting, challenge.sessionUri)
           expect(status).toBe(model === 'code-held' ? 'pending' : model)

@@ -326,9 +326,12 @@ describe('the sealed-code road', () => {
     )
     const before = rig.tokenRequests()
     const page = await rig.consent(challenge.authorizationUrl, one.name)
-    expect([...new URL(page.url).searchParams]).toEqual([['session', challenge.sessionUri]])
+    const [[parameter, sessionUri] = [], ...more] = [...new URL(page.url).searchParams]
+    expect([parameter, more]).toEqual(['session', []])
+    expect(sessionUri).toMatch(/:[A-Za-z0-9_-]{43}:[A-Za-z0-9_-]{43}$/)
+    expect(sessionUri?.startsWith(`${challenge.sessionUri}:`)).toBe(true)
     expect(rig.tokenRequests()).toBe(before)
-    return { ...one, sessionUri: challenge.sessionUri, before }
+    return { ...one, sessionUri: sessionUri!, shown: challenge.sessionUri, before }
   }
 
   it('exchanges only when the application says who is there', async () => {
@@ -362,6 +365,22 @@ describe('the sealed-code road', () => {
     await challengeOf(credentials.getToken(acting, read))
   })
 
+  it('is not finished by whoever sent the link to another (O01)', async () => {
+    const { credentials, acting, name, sessionUri, shown, before } = await held()
+    // The user who was asked knows the session's name; the code is of the user whom the link was sent to.
+    for (const uri of [shown, `${shown}:${'A'.repeat(43)}`, `${shown}:`, `${sessionUri}:`]) {
+      await expect(
+        credentials.completeAuthorization({ sessionUri: uri, user: user(name) }),
+      ).rejects.toBeInstanceOf(ConsentSessionError)
+      await expect(
+        credentials.completeAuthorization({ sessionUri: uri, user: user('mallory') }),
+      ).rejects.toBeInstanceOf(ConsentSessionError)
+    }
+    expect(rig.tokenRequests()).toBe(before)
+    expect(await credentials.authorizationStatus(acting, sessionUri)).toBe('pending')
+    await credentials.completeAuthorization({ sessionUri, user: user(name) })
+  })
+
   it('keeps the code for sixty seconds', async () => {
     const { credentials, name, sessionUri, before } = await held()
     rig.aheadMs = 60_001
@@ -373,10 +392,11 @@ describe('the sealed-code road', () => {
 
   it('tells a refusal by its own type', async () => {
     const { credentials, acting, name } = somebody({ identifyUser: undefined as never })
-    const { authorizationUrl, sessionUri } = await challengeOf(
+    const { authorizationUrl } = await challengeOf(
       credentials.getToken(acting, { ...read, returnUrl: returnUrl() }),
     )
-    await rig.consent(authorizationUrl, name, { deny: true })
+    const page = await rig.consent(authorizationUrl, name, { deny: true })
+    const sessionUri = new URL(page.url).searchParams.get('session')!
     await expect(
       credentials.completeAuthorization({ sessionUri, user: user(name) }),
     ).rejects.toBeInstanceOf(ConsentDeniedError)
