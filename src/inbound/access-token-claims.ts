@@ -101,8 +101,8 @@ export function isOwnToken(
   return claims.gty === 'client-credentials' || claims.idtyp === 'app'
 }
 
-function split(scope: string): readonly string[] {
-  const scopes = scope.split(' ')
+function split(text: string): readonly string[] {
+  const scopes = text.split(' ')
   return Object.freeze(scopes.includes('') ? scopes.filter((one) => one !== '') : scopes)
 }
 

@@ -1,4 +1,4 @@
-import { SECOND_MS } from '../clock.js'
+import { type Clock, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
@@ -94,43 +94,59 @@ interface Policy {
 
 /** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
 function verifyToken(
-  { rules, verified, turns }: Policy,
+  policy: Policy,
   request: InboundRequest,
   issuer: string,
   { clock }: AuthenticatorContext,
 ): Principal | Promise<Principal> {
-  const jws = request.bearerJws() as ParsedJws // recognised
-  const presented = tokenOf(request, rules) as string
-  const accept = (epoch: number | undefined): Principal => {
-    if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
-      throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
-        reason: 'iss differs from the issuer in the discovery document',
-      })
-    }
-    const nowMs = clock()
-    // A token that is bound to a key counts only together with a proof, which is another one each time.
-    const isBound = jws.payload.cnf !== undefined
-    const memory =
-      epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
-    const token = memory?.own(presented) ?? presented
-    const principal = principalOf(rules, jws, token, issuer, nowMs)
-    if (memory && epoch !== undefined) {
-      const untilMs = endOf(rules, principal)
-      memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
-    }
-    return principal
-  }
-  const check = (key: PublicKey, epoch: number | undefined) => (): Principal | Promise<Principal> =>
-    checkSignature(jws, key)?.then(() => accept(epoch)) ?? accept(epoch)
-
+  const { rules, turns } = policy
   const { keys } = rules
+  const jws = request.bearerJws() as ParsedJws // recognised
+  const token = tokenOf(request, rules) as string
+  const check = (key: PublicKey, epoch: number | undefined): Principal | Promise<Principal> => {
+    const checked = checkSignature(jws, key)
+    if (checked) return checked.then(() => accept(policy, jws, token, issuer, clock, epoch))
+    return accept(policy, jws, token, issuer, clock, epoch)
+  }
   const key = keyFor(jws, keys, rules.algorithms, clock)
-  if (!(key instanceof Promise)) return turns.run(check(key, keys.epoch))
+  if (!(key instanceof Promise)) {
+    const { epoch } = keys // as of now: by the time that its turn comes, there may be others
+    return turns.run(() => check(key, epoch))
+  }
   return key.then((found) => {
     // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
     const held = keys.peek(wantedKey(jws), clock) === found
-    return turns.run(check(found, held ? keys.epoch : undefined))
+    const epoch = held ? keys.epoch : undefined
+    return turns.run(() => check(found, epoch))
   })
+}
+
+/** The principal of a token whose signature verified; remembered when `epoch` says with which keys. */
+function accept(
+  { rules, verified }: Policy,
+  jws: ParsedJws,
+  presented: string,
+  issuer: string,
+  clock: Clock,
+  epoch: number | undefined,
+): Principal {
+  if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
+    throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
+      reason: 'iss differs from the issuer in the discovery document',
+    })
+  }
+  const nowMs = clock()
+  // A token that is bound to a key counts only together with a proof, which is another one each time.
+  const isBound = jws.payload.cnf !== undefined
+  const memory =
+    epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
+  const token = memory?.own(presented) ?? presented
+  const principal = principalOf(rules, jws, token, issuer, nowMs)
+  if (memory && epoch !== undefined) {
+    const untilMs = endOf(rules, principal)
+    memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+  }
+  return principal
 }
 
 function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undefined {

@@ -44,7 +44,7 @@ export class SegmentCodec {
     const length = scratch.base64urlWrite(segment, 0)
     if (scratch.base64urlSlice(0, length) !== segment) return undefined
     const text = scratch.utf8Slice(0, length)
-    return text.includes('\ufffd') ? undefined : text // that is what invalid UTF-8 becomes
+    return text.indexOf('\ufffd') === -1 ? text : undefined // that is what invalid UTF-8 becomes
   }
 
   /** Bytes of text that is known to be ASCII. They stand until the next call of this codec. */

@@ -43,7 +43,7 @@ export function parseStrictText(text: string, maxDepth = MAX_JSON_DEPTH): Strict
     return refuse('not_json')
   }
   const depth = Math.min(maxDepth, 128)
-  const seen: Seen = { keys: 0, length: 0, hasEscapes: text.includes('\\u') }
+  const seen: Seen = { keys: 0, length: 0, hasEscapes: text.indexOf('\\') !== -1 }
   try {
     const frozenValue = frozen(value, seen, depth)
     // JSON.parse keeps the last of several members with one name, and so leaves out at least `"":0,`. A text with no
