@@ -52,12 +52,11 @@ export function readClaims(claims: JsonObject, times: ClaimTimes): RegisteredCla
       throw expired('the token is older than maxTokenAgeMs')
     }
   }
-  return {
-    subject: identifier(claims.sub, 'sub'),
-    audience: audienceOf(claims.aud),
-    expiresAtMs,
-    ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
-  }
+  const subject = identifier(claims.sub, 'sub')
+  const audience = audienceOf(claims.aud)
+  return issuedAtMs === undefined
+    ? { subject, audience, expiresAtMs }
+    : { subject, audience, expiresAtMs, issuedAtMs }
 }
 
 /**

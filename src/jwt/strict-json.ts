@@ -43,7 +43,8 @@ export function parseStrictText(text: string, maxDepth = MAX_JSON_DEPTH): Strict
     return refuse('not_json')
   }
   const depth = Math.min(maxDepth, 128)
-  const seen: Seen = { keys: 0, length: 0, hasEscapes: text.indexOf('\\') !== -1 }
+  const hasEscapes = text.indexOf('\\') !== -1
+  const seen: Seen = { keys: 0, length: 0, hasEscapes, isPolluted: isPolluted() }
   try {
     const frozenValue = frozen(value, seen, depth)
     // JSON.parse keeps the last of several members with one name, and so leaves out at least `"":0,`. A text with no
@@ -118,6 +119,13 @@ interface Seen {
   /** The fewest characters in which the value can be written. */
   length: number
   readonly hasEscapes: boolean
+  readonly isPolluted: boolean
+}
+
+/** Whether somebody gave all objects a member, which a loop over those of a parsed object would meet. */
+function isPolluted(): boolean {
+  for (const _ in {}) return true
+  return false
 }
 
 function frozen(value: unknown, seen: Seen, depth: number): unknown {
@@ -148,13 +156,12 @@ function frozen(value: unknown, seen: Seen, depth: number): unknown {
   // Not Object.create(null), which V8 makes a hash table, four times slower to fill and freeze.
   const out: Record<string, unknown> = Object.setPrototypeOf({}, null)
   const fields = value as Record<string, unknown>
-  const keys = Object.keys(fields)
-  seen.keys += keys.length
-  // Two braces, and of each member two quotes, a colon and a comma, but for the last.
-  let length = keys.length === 0 ? 2 : keys.length * 4 + 1
-  for (let at = 0; at < keys.length; at++) {
-    const key = keys[at]!
+  let keys = 0
+  let length = 0
+  for (const key in fields) {
+    if (seen.isPolluted && !Object.hasOwn(fields, key)) continue
     const item = fields[key]
+    keys++
     length += key.length
     if (seen.hasEscapes) wellFormed(key, true)
     if (typeof item === 'string' && !seen.hasEscapes) {
@@ -164,7 +171,9 @@ function frozen(value: unknown, seen: Seen, depth: number): unknown {
       out[key] = frozen(item, seen, depth - 1)
     }
   }
-  seen.length += length
+  seen.keys += keys
+  // Two braces, and of each member two quotes, a colon and a comma, but for the last.
+  seen.length += length + (keys === 0 ? 2 : keys * 4 + 1)
   return Object.freeze(out)
 }
 
