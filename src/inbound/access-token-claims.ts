@@ -75,8 +75,14 @@ export function clientOf(claims: JsonObject, profile: TokenProfile = {}): string
  * string split at single spaces, else `scp` as a string or a list, or what the profile says. Nothing is trimmed or
  * folded.
  */
-export function scopesOf(claims: JsonObject, profile: TokenProfile = {}): readonly string[] {
-  if (!profile.scopeClaims && typeof claims.scope === 'string') return split(claims.scope)
+export function scopesOf(
+  claims: JsonObject,
+  profile: TokenProfile = {},
+  known?: KnownScopes,
+): readonly string[] {
+  if (!profile.scopeClaims && typeof claims.scope === 'string') {
+    return known ? known.split(claims.scope) : split(claims.scope)
+  }
   const claim = firstOf(claims, profile.scopeClaims ?? ['scope', 'scp'])
   if (claim === undefined) return []
   const value = claims[claim]
@@ -99,6 +105,25 @@ export function isOwnToken(
   if (subject === client) return true
   if (profile.isClient) return profile.isClient(claims)
   return claims.gty === 'client-credentials' || claims.idtyp === 'app'
+}
+
+/** How many lists of scopes are remembered, and of which length. */
+const MAX_LISTS = 64
+const MAX_LIST_LENGTH = 256
+
+/** Lists of scopes by their exact text: an issuer's tokens share a few. */
+export class KnownScopes {
+  readonly #lists = new Map<string, readonly string[]>()
+
+  split(text: string): readonly string[] {
+    const known = this.#lists.get(text)
+    if (known) return known
+    const scopes = split(text)
+    if (text.length > MAX_LIST_LENGTH) return scopes
+    if (this.#lists.size >= MAX_LISTS) this.#lists.clear()
+    this.#lists.set(text, scopes)
+    return scopes
+  }
 }
 
 function split(text: string): readonly string[] {

@@ -9,7 +9,13 @@ import { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
-import { clientOf, isOwnToken, refuseOtherTokens, scopesOf } from './access-token-claims.js'
+import {
+  clientOf,
+  isOwnToken,
+  KnownScopes,
+  refuseOtherTokens,
+  scopesOf,
+} from './access-token-claims.js'
 import type {
   Authenticator,
   AuthenticatorContext,
@@ -36,7 +42,7 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
   const rules = checkJwtBearerOptions(options)
   const issuers = Object.freeze([...rules.issuers])
   const verified = rules.cache && new VerifiedCache<Principal>(rules.cache)
-  const policy: Policy = { rules, verified, turns: new FairTurns() }
+  const policy: Policy = { rules, verified, turns: new FairTurns(), scopes: new KnownScopes() }
   const recall = (token: string, { clock }: AuthenticatorContext): Principal | undefined =>
     verified?.get(token, clock(), rules.keys.epoch)
 
@@ -90,6 +96,7 @@ interface Policy {
   readonly rules: JwtBearerRules
   readonly verified: VerifiedCache<Principal> | undefined
   readonly turns: FairTurns
+  readonly scopes: KnownScopes
 }
 
 /** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
@@ -123,13 +130,14 @@ function verifyToken(
 
 /** The principal of a token whose signature verified; remembered when `epoch` says with which keys. */
 function accept(
-  { rules, verified }: Policy,
+  policy: Policy,
   jws: ParsedJws,
   presented: string,
   issuer: string,
   clock: Clock,
   epoch: number | undefined,
 ): Principal {
+  const { rules, verified } = policy
   if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
     throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
       reason: 'iss differs from the issuer in the discovery document',
@@ -141,7 +149,7 @@ function accept(
   const memory =
     epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
   const token = memory?.own(presented) ?? presented
-  const principal = principalOf(rules, jws, token, issuer, nowMs)
+  const principal = principalOf(policy, jws, token, issuer, nowMs)
   if (memory && epoch !== undefined) {
     const untilMs = endOf(rules, principal)
     memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
@@ -175,7 +183,7 @@ function endOf(rules: JwtBearerRules, { claims, expiresAtMs = 0 }: Principal): n
 }
 
 function principalOf(
-  rules: JwtBearerRules,
+  { rules, scopes: known }: Policy,
   jws: ParsedJws,
   token: string,
   issuer: string,
@@ -189,7 +197,7 @@ function principalOf(
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })
   const clientId = clientOf(claims, rules.profile)
-  const scopes = scopesOf(claims, rules.profile)
+  const scopes = scopesOf(claims, rules.profile, known)
   const actor = actorOf(claims)
   applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
   applyClaimRules(rules.customClaims, claims)
