@@ -1,5 +1,7 @@
 /** What the benches share: cases of one process that take turns, and the table of what they cost. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 export interface Case {
   readonly name: string
   /** Runs the case `count` times. */
@@ -38,8 +40,11 @@ export async function measure(cases: readonly Case[], options: Options = {}): Pr
   for (let round = 0; round < rounds; round++) {
     for (const { name, run } of shuffled(cases)) {
       const count = counts.get(name)!
+      // What a case leaves to the next turn of the event loop, such as collecting its garbage, it pays for itself.
+      await nextTurn()
       const before = process.cpuUsage()
       await run(count)
+      await nextTurn()
       const { user, system } = process.cpuUsage(before)
       samples.get(name)!.push((user + system) / count)
     }

@@ -5,6 +5,12 @@
  *
  * Measured through the public API: `InboundVerifier.verifyToken()` with `jwtBearer`, keys from options. CPU time; each
  * case goes through 2,500 tokens; `cache: false`. At the end: 256 callers at once.
+ *
+ * The goals for RS256 beside raw crypto.verify and fast-jwt are out of reach where the raw check takes 16 us: they leave
+ * 2.8 us for all else. With the signature check taken out, a token costs 3.7 us on Node 20 to 24: JSON.parse 1.0, the
+ * copy without prototypes and its freezing 0.45, base64url to text and bytes 0.35, encoding both again to see that they
+ * are canonical 0.2, the signed input as bytes 0.1, the turn's clock 0.15; the rest is the claims, the principal, one
+ * promise and the loop. Beside the check they cost about 1 us more: each finds the processor's caches full of the other.
  */
 import { createPublicKey, type KeyObject, verify as rawVerify } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'

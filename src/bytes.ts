@@ -26,7 +26,7 @@ export function textOf(bytes: Uint8Array): string | undefined {
 
 /** Whether `text` is free of lone surrogates. */
 export function isWellFormed(text: string): boolean {
-  return !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)
+  return text.isWellFormed()
 }
 
 /** Joins byte strings. */

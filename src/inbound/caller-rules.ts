@@ -39,7 +39,7 @@ export interface CallerFacts {
 
 /** @throws {@link InboundAuthError} `ERR_AUDIENCE_MISMATCH`, `ERR_CLIENT_NOT_ALLOWED`, `ERR_INSUFFICIENT_SCOPE`. */
 export function applyCallerRules(rules: CallerRules, facts: CallerFacts): void {
-  if (rules.audience && !facts.audience.some((one) => rules.audience?.includes(one))) {
+  if (rules.audience && !overlap(facts.audience, rules.audience)) {
     throw new InboundAuthError('ERR_AUDIENCE_MISMATCH', {
       reason: 'aud holds none of allowedAudience',
     })
@@ -49,10 +49,17 @@ export function applyCallerRules(rules: CallerRules, facts: CallerFacts): void {
       reason: 'the client is none of allowedClients',
     })
   }
-  if (rules.scopes && !facts.scopes.some((one) => rules.scopes?.includes(one))) {
+  if (rules.scopes && !overlap(facts.scopes, rules.scopes)) {
     throw new InboundAuthError('ERR_INSUFFICIENT_SCOPE', {
       reason: 'the token has none of allowedScopes',
       requiredScopes: rules.scopes,
     })
   }
+}
+
+function overlap(some: readonly string[], others: readonly string[]): boolean {
+  for (let at = 0; at < some.length; at++) {
+    if (others.includes(some[at]!)) return true
+  }
+  return false
 }

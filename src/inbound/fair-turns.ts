@@ -24,7 +24,7 @@ export class FairTurns {
 
   constructor(
     timers: Timers | undefined = builtin<Timers>('node:timers'),
-    clock: () => number = () => performance.now(),
+    clock: () => number = monotonic(),
   ) {
     this.#nextTurn = timers?.setImmediate
     this.#clock = clock
@@ -77,4 +77,10 @@ export class FairTurns {
     }
     if (this.#waiting.length > 0) this.#arm()
   }
+}
+
+/** Milliseconds. The global is looked up once: on Node it is a getter. */
+function monotonic(): () => number {
+  const { performance } = globalThis
+  return () => performance.now()
 }

@@ -1,4 +1,4 @@
-import { SECOND_MS } from '../clock.js'
+import { type Clock, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
@@ -9,7 +9,13 @@ import { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
-import { clientOf, isOwnToken, refuseOtherTokens, scopesOf } from './access-token-claims.js'
+import {
+  clientOf,
+  isOwnToken,
+  KnownScopes,
+  refuseOtherTokens,
+  scopesOf,
+} from './access-token-claims.js'
 import type {
   Authenticator,
   AuthenticatorContext,
@@ -36,7 +42,7 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
   const rules = checkJwtBearerOptions(options)
   const issuers = Object.freeze([...rules.issuers])
   const verified = rules.cache && new VerifiedCache<Principal>(rules.cache)
-  const policy: Policy = { rules, verified, turns: new FairTurns() }
+  const policy: Policy = { rules, verified, turns: new FairTurns(), scopes: new KnownScopes() }
   const recall = (token: string, { clock }: AuthenticatorContext): Principal | undefined =>
     verified?.get(token, clock(), rules.keys.epoch)
 
@@ -90,47 +96,65 @@ interface Policy {
   readonly rules: JwtBearerRules
   readonly verified: VerifiedCache<Principal> | undefined
   readonly turns: FairTurns
+  readonly scopes: KnownScopes
 }
 
 /** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
 function verifyToken(
-  { rules, verified, turns }: Policy,
+  policy: Policy,
   request: InboundRequest,
   issuer: string,
   { clock }: AuthenticatorContext,
 ): Principal | Promise<Principal> {
-  const jws = request.bearerJws() as ParsedJws // recognised
-  const presented = tokenOf(request, rules) as string
-  const accept = (epoch: number | undefined): Principal => {
-    if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
-      throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
-        reason: 'iss differs from the issuer in the discovery document',
-      })
-    }
-    const nowMs = clock()
-    // A token that is bound to a key counts only together with a proof, which is another one each time.
-    const isBound = jws.payload.cnf !== undefined
-    const memory =
-      epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
-    const token = memory?.own(presented) ?? presented
-    const principal = principalOf(rules, jws, token, issuer, nowMs)
-    if (memory && epoch !== undefined) {
-      const untilMs = endOf(rules, principal)
-      memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
-    }
-    return principal
-  }
-  const check = (key: PublicKey, epoch: number | undefined) => (): Principal | Promise<Principal> =>
-    checkSignature(jws, key)?.then(() => accept(epoch)) ?? accept(epoch)
-
+  const { rules, turns } = policy
   const { keys } = rules
+  const jws = request.bearerJws() as ParsedJws // recognised
+  const token = tokenOf(request, rules) as string
+  const check = (key: PublicKey, epoch: number | undefined): Principal | Promise<Principal> => {
+    const checked = checkSignature(jws, key)
+    if (checked) return checked.then(() => accept(policy, jws, token, issuer, clock, epoch))
+    return accept(policy, jws, token, issuer, clock, epoch)
+  }
   const key = keyFor(jws, keys, rules.algorithms, clock)
-  if (!(key instanceof Promise)) return turns.run(check(key, keys.epoch))
+  if (!(key instanceof Promise)) {
+    const { epoch } = keys // as of now: by the time that its turn comes, there may be others
+    return turns.run(() => check(key, epoch))
+  }
   return key.then((found) => {
     // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
     const held = keys.peek(wantedKey(jws), clock) === found
-    return turns.run(check(found, held ? keys.epoch : undefined))
+    const epoch = held ? keys.epoch : undefined
+    return turns.run(() => check(found, epoch))
   })
+}
+
+/** The principal of a token whose signature verified; remembered when `epoch` says with which keys. */
+function accept(
+  policy: Policy,
+  jws: ParsedJws,
+  presented: string,
+  issuer: string,
+  clock: Clock,
+  epoch: number | undefined,
+): Principal {
+  const { rules, verified } = policy
+  if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
+    throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
+      reason: 'iss differs from the issuer in the discovery document',
+    })
+  }
+  const nowMs = clock()
+  // A token that is bound to a key counts only together with a proof, which is another one each time.
+  const isBound = jws.payload.cnf !== undefined
+  const memory =
+    epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
+  const token = memory?.own(presented) ?? presented
+  const principal = principalOf(policy, jws, token, issuer, nowMs)
+  if (memory && epoch !== undefined) {
+    const untilMs = endOf(rules, principal)
+    memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+  }
+  return principal
 }
 
 function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undefined {
@@ -159,7 +183,7 @@ function endOf(rules: JwtBearerRules, { claims, expiresAtMs = 0 }: Principal): n
 }
 
 function principalOf(
-  rules: JwtBearerRules,
+  { rules, scopes: known }: Policy,
   jws: ParsedJws,
   token: string,
   issuer: string,
@@ -173,7 +197,7 @@ function principalOf(
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })
   const clientId = clientOf(claims, rules.profile)
-  const scopes = scopesOf(claims, rules.profile)
+  const scopes = scopesOf(claims, rules.profile, known)
   const actor = actorOf(claims)
   applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
   applyClaimRules(rules.customClaims, claims)

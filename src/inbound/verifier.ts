@@ -171,27 +171,42 @@ export class InboundVerifier implements TokenVerifier {
     return undefined
   }
 
-  async #decide(read: () => InboundRequest): Promise<Principal> {
+  /** One promise and no turn of the microtask queue, where the answer is there at once. */
+  #decide(read: () => InboundRequest): Promise<Principal> {
     let mine: Mine | undefined
     try {
       const request = read()
       mine = this.#recognise(request)
       const judged = mine.seen.authenticate(this.#context)
-      const principal = 'then' in judged ? await judged : judged
+      if ('then' in judged) return this.#later(judged, request, mine)
+      this.#tellVerified(judged, request)
+      return Promise.resolve(judged)
+    } catch (error) {
+      this.#tellRefused(error, mine)
+      return Promise.reject(error)
+    }
+  }
+
+  async #later(judged: Promise<Principal>, request: InboundRequest, mine: Mine) {
+    try {
+      const principal = await judged
       this.#tellVerified(principal, request)
       return principal
     } catch (error) {
-      if (isDeputizeError(error)) {
-        this.#audit.emit({
-          type: 'caller_refused',
-          code: error.code,
-          reason: error.reason ?? error.name,
-          ...(mine ? { method: mine.name } : {}),
-          ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
-        })
-      }
+      this.#tellRefused(error, mine)
       throw error
     }
+  }
+
+  #tellRefused(error: unknown, mine: Mine | undefined): void {
+    if (!this.#audit.isHeard || !isDeputizeError(error)) return
+    this.#audit.emit({
+      type: 'caller_refused',
+      code: error.code,
+      reason: error.reason ?? error.name,
+      ...(mine ? { method: mine.name } : {}),
+      ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
+    })
   }
 
   #tellVerified(principal: Principal, from: string | Request | RawRequest | InboundRequest): void {

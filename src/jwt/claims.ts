@@ -35,9 +35,9 @@ export interface ClaimTimes {
  */
 export function readClaims(claims: JsonObject, times: ClaimTimes): RegisteredClaims {
   const { nowMs, clockToleranceMs = DEFAULT_CLOCK_TOLERANCE_MS, maxTokenAgeMs } = times
-  const expiresAtMs = numericDate(claims, 'exp')
-  const notBeforeMs = numericDate(claims, 'nbf')
-  const issuedAtMs = numericDate(claims, 'iat')
+  const expiresAtMs = numericDate(claims.exp, 'exp')
+  const notBeforeMs = numericDate(claims.nbf, 'nbf')
+  const issuedAtMs = numericDate(claims.iat, 'iat')
   if (expiresAtMs === undefined) throw badClaims('exp is missing')
   if (nowMs >= expiresAtMs + clockToleranceMs) throw expired('the token has expired')
   if (notBeforeMs !== undefined && nowMs < notBeforeMs - clockToleranceMs) {
@@ -52,12 +52,11 @@ export function readClaims(claims: JsonObject, times: ClaimTimes): RegisteredCla
       throw expired('the token is older than maxTokenAgeMs')
     }
   }
-  return {
-    subject: identifier(claims.sub, 'sub'),
-    audience: audienceOf(claims.aud),
-    expiresAtMs,
-    ...(issuedAtMs === undefined ? {} : { issuedAtMs }),
-  }
+  const subject = identifier(claims.sub, 'sub')
+  const audience = audienceOf(claims.aud)
+  return issuedAtMs === undefined
+    ? { subject, audience, expiresAtMs }
+    : { subject, audience, expiresAtMs, issuedAtMs }
 }
 
 /**
@@ -86,8 +85,7 @@ function notYetValid(reason: string): InboundAuthError {
 }
 
 /** Milliseconds of a NumericDate. Whole seconds only: nobody issues others, and a float is a way to be read twice. */
-function numericDate(claims: JsonObject, claim: string): number | undefined {
-  const value = claims[claim]
+function numericDate(value: unknown, claim: string): number | undefined {
   if (value === undefined) return undefined
   if (
     typeof value !== 'number' ||
@@ -100,9 +98,18 @@ function numericDate(claims: JsonObject, claim: string): number | undefined {
   return value * SECOND_MS
 }
 
+/** Whether `value` is a list of strings and nothing else. */
+export function isStringList(value: unknown): value is readonly string[] {
+  if (!Array.isArray(value)) return false
+  for (let at = 0; at < value.length; at++) {
+    if (typeof value[at] !== 'string') return false
+  }
+  return true
+}
+
 function audienceOf(aud: unknown): readonly string[] {
   if (aud === undefined) return []
   if (typeof aud === 'string') return [aud]
-  if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud as string[]
+  if (isStringList(aud)) return aud
   throw badClaims('aud is neither a string nor a list of strings')
 }

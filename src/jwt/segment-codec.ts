@@ -2,15 +2,22 @@ import { builtin } from '../builtin.js'
 
 /** What is used of Node's `Buffer`. */
 interface NodeBuffer extends Uint8Array<ArrayBuffer> {
-  write(text: string, offset: number, encoding: string): number
-  toString(encoding?: string, start?: number, end?: number): string
+  toString(encoding?: string): string
+  // Behind write() and toString(), without the search for the encoding.
+  base64urlWrite(text: string, offset: number): number
+  latin1Write(text: string, offset: number): number
+  base64urlSlice(start: number, end: number): string
+  utf8Slice(start: number, end: number): string
 }
 interface BufferModule {
   readonly Buffer: {
+    readonly prototype: NodeBuffer
     from(text: string, encoding: string): NodeBuffer
     allocUnsafeSlow(size: number): NodeBuffer
   }
 }
+
+const direct = ['base64urlWrite', 'latin1Write', 'base64urlSlice', 'utf8Slice'] as const
 
 /** Room for the payload of a token of the default size. */
 const SCRATCH_BYTES = 16_384
@@ -20,31 +27,31 @@ const SCRATCH_BYTES = 16_384
  * sure of, and everywhere but on Node: the portable functions then decide.
  */
 export class SegmentCodec {
-  readonly #buffer = builtin<BufferModule>('node:buffer')?.Buffer
+  readonly #buffer = nodeBuffer()
   #scratch: NodeBuffer | undefined
 
   /** Bytes of a canonical segment. */
   bytes(segment: string): Uint8Array<ArrayBuffer> | undefined {
     const bytes = this.#buffer?.from(segment, 'base64url')
     // Buffer passes over what is not base64url; what encodes to the same text again had nothing to pass over.
-    return bytes?.toString('base64url') === segment ? bytes : undefined
+    return bytes?.base64urlSlice(0, bytes.length) === segment ? bytes : undefined
   }
 
   /** Text of a canonical segment of UTF-8. */
   text(segment: string): string | undefined {
     const scratch = this.#room(segment)
     if (!scratch) return undefined
-    const length = scratch.write(segment, 0, 'base64url')
-    if (scratch.toString('base64url', 0, length) !== segment) return undefined
-    const text = scratch.toString('utf8', 0, length)
-    return text.includes('\ufffd') ? undefined : text // that is what invalid UTF-8 becomes
+    const length = scratch.base64urlWrite(segment, 0)
+    if (scratch.base64urlSlice(0, length) !== segment) return undefined
+    const text = scratch.utf8Slice(0, length)
+    return text.indexOf('\ufffd') === -1 ? text : undefined // that is what invalid UTF-8 becomes
   }
 
   /** Bytes of text that is known to be ASCII. They stand until the next call of this codec. */
   ascii(text: string): Uint8Array {
     const scratch = this.#room(text)
     if (!scratch) return new TextEncoder().encode(text)
-    return scratch.subarray(0, scratch.write(text, 0, 'latin1'))
+    return new Uint8Array(scratch.buffer, 0, scratch.latin1Write(text, 0))
   }
 
   /** The same ASCII text in memory of its own: a slice keeps all that it was cut from. */
@@ -59,4 +66,10 @@ export class SegmentCodec {
     this.#scratch ??= this.#buffer?.allocUnsafeSlow(SCRATCH_BYTES)
     return this.#scratch
   }
+}
+
+/** Node's `Buffer`, if it has what is used here. */
+function nodeBuffer(): BufferModule['Buffer'] | undefined {
+  const found = builtin<BufferModule>('node:buffer')?.Buffer
+  return direct.every((name) => typeof found?.prototype[name] === 'function') ? found : undefined
 }

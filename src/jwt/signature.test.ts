@@ -255,6 +255,20 @@ describe('ecdsaDer', () => {
     }
   })
 
+  it('says the same in room that was used before', () => {
+    const room = new Uint8Array(32 * 2 + 9).fill(0xff)
+    for (const r of [0x00, 0x01, 0x7f, 0x80, 0xff]) {
+      for (const s of [0x00, 0x7f, 0x80, 0xff]) {
+        const signature = new Uint8Array(64).fill(0x80)
+        signature[0] = r
+        signature[32] = s
+        expect([...ecdsaDer(signature, 32, room)!]).toEqual([...ecdsaDer(signature, 32)!])
+        signature.fill(0)
+        expect([...ecdsaDer(signature, 32, room)!]).toEqual([0x30, 6, 2, 1, 0, 2, 1, 0])
+      }
+    }
+  })
+
   it('is nothing for another length', () => {
     for (const length of [0, 1, 63, 65, 70, 72]) {
       expect(ecdsaDer(new Uint8Array(length), 32)).toBeUndefined()

@@ -51,8 +51,10 @@ export function nodeCheck(
       }
     : key
   const codec = new SegmentCodec()
+  // Used over and over: V8 goes to the allocator of the system for each array beyond 64 bytes.
+  const room = half === undefined ? undefined : new Uint8Array(2 * half + DER_EXTRA)
   return ({ signingInput, signature }) => {
-    const form = half === undefined ? signature : ecdsaDer(signature, half)
+    const form = half === undefined ? signature : ecdsaDer(signature, half, room)
     try {
       return form !== undefined && crypto.verify(hash, codec.ascii(signingInput), way, form)
     } catch {
@@ -84,11 +86,20 @@ export async function webCheck(material: JsonWebKey, alg: JwsAlgorithm): Promise
   }
 }
 
+/** What DER adds at most: 3 bytes before the two numbers, and 3 to each. */
+const DER_EXTRA = 9
+
 /**
  * r || s (RFC 7518 §3.4) as the DER that OpenSSL reads; `undefined` when the length is wrong. Whether r and s lie
  * between 0 and the order of the curve is for the platform to see.
+ *
+ * @param der Room for `2 * half + 9` bytes; the answer stands until it is used again.
  */
-export function ecdsaDer(signature: Uint8Array, half: number): Uint8Array | undefined {
+export function ecdsaDer(
+  signature: Uint8Array,
+  half: number,
+  der = new Uint8Array(2 * half + DER_EXTRA),
+): Uint8Array | undefined {
   if (signature.length !== 2 * half) return undefined
   const r = firstByte(signature, 0, half)
   const s = firstByte(signature, half, 2 * half)
@@ -97,13 +108,12 @@ export function ecdsaDer(signature: Uint8Array, half: number): Uint8Array | unde
   const sLength = 2 * half - s + (signature[s]! >> 7)
   const body = rLength + sLength + 4
   const head = body < 0x80 ? 2 : 3
-  const der = new Uint8Array(head + body)
   der[0] = 0x30
   if (head === 3) der[1] = 0x81
   der[head - 1] = body
   putInteger(der, head, signature, r, half, rLength)
   putInteger(der, head + 2 + rLength, signature, s, 2 * half, sLength)
-  return der
+  return new Uint8Array(der.buffer, der.byteOffset, head + body)
 }
 
 /** Where the number in `bytes[from..end)` begins: at its first byte that is not zero, or at its last. */
@@ -123,6 +133,7 @@ function putInteger(
 ): void {
   der[at] = 0x02
   der[at + 1] = length
+  der[at + 2] = 0 // what keeps it positive, if anything must
   let to = at + 2 + length - (end - from)
   for (let i = from; i < end; i++) der[to++] = bytes[i]!
 }

@@ -77,6 +77,70 @@ describe('strict JSON', () => {
     expect(value.toString).toBeUndefined()
   })
 
+  it('J73 takes nothing from a polluted prototype', () => {
+    const everything = Object.prototype as { admin?: unknown }
+    everything.admin = true
+    try {
+      const json = parse('{"a":{"b":1}}')
+      if (!json.ok) throw new Error(json.reason)
+      const value = json.value as { a: object; admin?: unknown }
+      expect(value.admin).toBeUndefined()
+      expect([Object.keys(value), Object.keys(value.a)]).toEqual([['a'], ['b']])
+    } finally {
+      delete everything.admin
+    }
+  })
+
+  it.each([
+    '{"a":1,"a":1}',
+    '{"":0,"":0}',
+    '{"n":100,"":0,"":0}',
+    '{"n":1e9,"":0,"":0}',
+    '{"n":18e8,"a":1,"a":2}',
+    '{"n":1E15,"":0,"m":1E15,"":0}',
+    '{"n":-1,"t":true,"f":false,"z":null,"f":false}',
+    '{"n":0.5,"":0,"":0}',
+    '{"n":9007199254740991,"":0,"":0}',
+    '[{},[],{"":0,"":0}]',
+    '{"a":"\\u0041\\n","":0,"":0}',
+    '{"a":"\u00e9\u4e2d","":0,"":0}',
+    '{ "a" : 1 , "a" : 2 }',
+    `{"a":${nested(40)},"a":1}`,
+  ])('J29 finds the second of two members of one name in %j', (text) => {
+    expect(parse(text).ok).toBe(false)
+  })
+
+  it('J29 fc: finds a member that is written twice, wherever it stands', () => {
+    const number = fc.oneof(
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+      fc.integer().map(String),
+      fc.constantFrom('0', '-0', '1e3', '1E9', '12e15', '1e-3', '100', '1000', '1.0', '5e-324'),
+    )
+    const scalar = fc.oneof(
+      number,
+      fc.string().map((s) => JSON.stringify(s)),
+      fc.constant('null'),
+    )
+    const { json } = fc.letrec((tie) => ({
+      json: fc.oneof({ depthSize: 'small' }, scalar, tie('list'), tie('object')),
+      list: fc.array(tie('json'), { maxLength: 3 }).map((items) => `[${items}]`),
+      object: fc
+        .array(tie('json'), { maxLength: 3 })
+        .map((items) => `{${items.map((item, at) => `"${at % 2 ? at : `k${at}`}":${item}`)}}`),
+    }))
+    const twice = fc.tuple(json, json, json).map(([a, b, c]) => {
+      const [first, second, third] = [a, b, c].map(String)
+      return [`[${first},{"":${second},"x":${third}}]`, `[${first},{"":${second},"":${third}}]`]
+    })
+    fc.assert(
+      fc.property(twice, ([once, again]) => {
+        expect(parse(once!).ok).toBe(true)
+        expect(parse(again!)).toEqual({ ok: false, reason: 'duplicate_key' })
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
   it('freezes at every level', () => {
     const json = parse('{"a":[{"b":1}]}')
     if (!json.ok) throw new Error(json.reason)

@@ -51,6 +51,9 @@ const MAX_HEADER_LENGTH = 512
 export class JwsParser {
   readonly #codec: SegmentCodec
   readonly #headers = new Map<string, JwsHeader>()
+  /** The header of the last token, with its dot: comparing it costs less than hashing it. */
+  #lastText = '.'
+  #lastHeader: JwsHeader | undefined
 
   constructor(codec = new SegmentCodec()) {
     this.#codec = codec
@@ -64,12 +67,13 @@ export class JwsParser {
         reason: `the token is longer than ${maxBytes} bytes`,
       })
     }
-    const first = token.indexOf('.')
+    const isLast = this.#lastHeader !== undefined && token.startsWith(this.#lastText)
+    const first = isLast ? this.#lastText.length - 1 : token.indexOf('.')
     const second = token.indexOf('.', first + 1)
     if (first === -1 || second === -1 || token.indexOf('.', second + 1) !== -1) {
       throw malformed('the token does not have three segments')
     }
-    const header = this.#header(token.slice(0, first))
+    const header = isLast ? this.#lastHeader! : this.#header(token.slice(0, first))
     const tail = token.slice(second + 1)
     const signature = this.#codec.bytes(tail) ?? fromBase64url(tail)
     if (!signature) throw malformed('the signature is not canonical base64url')
@@ -79,13 +83,15 @@ export class JwsParser {
   }
 
   #header(segment: string): JwsHeader {
-    const known = this.#headers.get(segment)
-    if (known) return known
-    const header = readHeader(this.#object(segment, 'header'))
-    if (segment.length <= MAX_HEADER_LENGTH) {
+    let header = this.#headers.get(segment)
+    if (!header) {
+      header = readHeader(this.#object(segment, 'header'))
+      if (segment.length > MAX_HEADER_LENGTH) return header
       if (this.#headers.size >= MAX_HEADERS) this.#headers.clear()
       this.#headers.set(this.#codec.copy(segment), header)
     }
+    this.#lastText = this.#codec.copy(`${segment}.`)
+    this.#lastHeader = header
     return header
   }
 
