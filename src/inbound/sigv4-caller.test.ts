@@ -12,6 +12,7 @@ import {
 } from '../../test/support/aws-signers.js'
 import { codeOf, makeKey, signToken } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
+import { WorkloadIdentity } from '../workload/identity.js'
 import { USER_ID_HEADER } from './asserted-user.js'
 import type { RawRequest } from './authenticator.js'
 import { jwtBearer } from './jwt-bearer.js'
@@ -36,6 +37,14 @@ describe('sigv4 and the user that a caller asserts', () => {
     const { user } = await verifier.verify(await smithy(naming('ana')))
     expect(user).toEqual({ issuer: 'arn:aws:iam::111122223333:role/caller', subject: 'ana' })
     expect(asked).toEqual(['arn:aws:iam::111122223333:role/caller', undefined, 'ana'])
+  })
+
+  it('S09 says that nobody verified the user, also to the workload that acts for them', async () => {
+    const verifier = verifierOf({ credentials, mayActForUser: () => true })
+    const principal = await verifier.verify(await smithy(naming('ana')))
+    expect(principal.userKnown).toBe('asserted')
+    const agent = new WorkloadIdentity({ name: 'agent' })
+    expect(agent.actFor(principal).userKnown).toBe('asserted')
   })
 
   it('S09 keeps users of two keys without IAM identity apart', async () => {

@@ -164,7 +164,7 @@ class Judge {
     }
     if (userId === undefined) return makePrincipal(facts)
     return assertedUser(this.#rules.user, makePrincipal(facts), userId).then((user) =>
-      makePrincipal({ ...facts, ...(user ? { user } : {}) }),
+      makePrincipal(user ? { ...facts, user, userKnown: 'asserted' } : facts),
     )
   }
 

@@ -112,6 +112,7 @@ export class ConnectionDesk {
     }
     const account = named ?? labels[0]
     if (account === undefined) return { removed: false, revoked: false, reason: 'not_connected' }
+    await this.#endConsents(acting, at, account)
     const grant = await this.#bury(acting, at, account)
     await this.#unlist(acting, at, account)
     this.#parts.onChanged(acting)
@@ -152,11 +153,10 @@ export class ConnectionDesk {
     })
   }
 
-  /** Takes the account off the list, and ends the consents that would bring it back. */
+  /** Takes the account off the list. */
   async #unlist(acting: ActingForUser, at: RegisteredOAuth2, account: string): Promise<void> {
-    const { index, sessions, settler } = this.#parts
     const { issuer, clientId } = at.provider
-    const { pending } = await index.change(acting, (now) => {
+    await this.#parts.index.change(acting, (now) => {
       const accounts = now.accounts.filter(
         (one) =>
           one.provider !== at.name ||
@@ -166,10 +166,16 @@ export class ConnectionDesk {
       )
       return accounts.length === now.accounts.length ? undefined : { ...now, accounts }
     })
+  }
+
+  /** Ends the consents that would bring the connection back, also one whose code is being exchanged. */
+  async #endConsents(acting: ActingForUser, at: RegisteredOAuth2, account: string): Promise<void> {
+    const { index, sessions, settler } = this.#parts
+    const { pending } = await index.read(acting)
     for (const { sessionId } of pending) {
       const held = await sessions.find(sessionId)
       const session = held?.value
-      if (!session || (session.phase !== 'pending' && session.phase !== 'code-held')) continue
+      if (!session || !['pending', 'code-held', 'exchanging'].includes(session.phase)) continue
       const meant = session.account ?? session.accountHint ?? account
       if (session.provider !== at.name || meant !== account) continue
       await settler.settle(held, 'expired', DISCONNECTED)

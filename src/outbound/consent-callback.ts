@@ -21,6 +21,8 @@ import {
 } from './consent-session.js'
 import type { ConsentSettler } from './consent-settler.js'
 import { refusalOf } from './consents.js'
+import { giveBack } from './exchange.js'
+import { DISCONNECTED } from './grant.js'
 import type { GrantKeeper } from './grant-keeper.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
 
@@ -203,11 +205,16 @@ export class ConsentCallback {
     }
     let settled: ConsentSession | undefined
     // When the store fails now, the session stays open, and is settled when the grant is written.
-    await this.#parts.keeper.keep(session, redeemed, async (account) => {
-      settled =
-        account === undefined
-          ? await this.#parts.settler.settle(taken, 'failed', OTHER_ACCOUNT)
-          : await this.#parts.settler.settle(taken, 'done', undefined, account)
+    await this.#parts.keeper.keep(session, redeemed, {
+      hasEnded: async () =>
+        (await this.#parts.sessions.find(session.id))?.value.reason === DISCONNECTED,
+      onEnded: () => giveBack(at.server, redeemed),
+      onKept: async (account) => {
+        settled =
+          account === undefined
+            ? await this.#parts.settler.settle(taken, 'failed', OTHER_ACCOUNT)
+            : await this.#parts.settler.settle(taken, 'done', undefined, account)
+      },
     })
     return settled
   }

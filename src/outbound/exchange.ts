@@ -4,7 +4,7 @@ import { OAuthRefusedError, ScopeNotGrantedError } from '../errors/outbound.js'
 import { clientCredentialsGrant } from '../oauth/client-credentials.js'
 import { refreshGrant } from '../oauth/refresh.js'
 import { revokeToken } from '../oauth/revoke.js'
-import type { CallOptions } from '../oauth/server.js'
+import type { AuthorizationServer, CallOptions } from '../oauth/server.js'
 import type { TokenAnswer } from '../oauth/token-answer.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import { endsGrant, failingAfter, isDefinitive, outcomeUnknown } from './failing.js'
@@ -78,7 +78,7 @@ export class Exchange {
     const written = await this.#writer.write(target, change)
     this.#onChanged(rowName(target.row))
     if (written.superseded) {
-      if (written.now?.reason === DISCONNECTED) await giveBack(target, answer)
+      if (written.now?.reason === DISCONNECTED) await giveBack(target.server, answer)
       return { step: 'again' }
     }
     const { grant } = written
@@ -163,14 +163,14 @@ export class Exchange {
 
 const done = (obtained: Obtained): Outcome => ({ step: 'done', obtained })
 
-/** The user ended the connection while it was renewed: what the server just gave is nobody's. */
-async function giveBack(target: GrantTarget, answer: TokenAnswer): Promise<void> {
+/** The user ended the connection while it was made or renewed: what the server just gave is nobody's. */
+export async function giveBack(server: AuthorizationServer, answer: TokenAnswer): Promise<void> {
   const { refreshToken, accessToken } = answer
   const request =
     refreshToken === undefined
       ? ({ token: accessToken, kind: 'access_token' } as const)
       : ({ token: refreshToken, kind: 'refresh_token' } as const)
-  await revokeToken(target.server, request).catch(() => {})
+  await revokeToken(server, request).catch(() => {})
 }
 
 /** Asks for the union; where one of an earlier call's scopes is not allowed any more, for what this call wants alone. */

@@ -19,11 +19,21 @@ const MAX_UNSAVED = 1_000
 interface Unsaved {
   readonly session: ConsentSession
   readonly redeemed: RedeemedCode
-  readonly onKept: OnKept
+  readonly events: KeepEvents
 }
 
-/** Told the account's label, or that the label names another account already. */
-type OnKept = (account: string | undefined) => Promise<unknown>
+/** What the keeper asks and tells about one consent. */
+export interface KeepEvents {
+  /** Whether the user has ended the connection since the code was sent. */
+  hasEnded(): Promise<boolean>
+  /** Nothing was written, since it has. */
+  onEnded(): Promise<unknown>
+  /** Told the account's label, or `undefined` when the label names another account already: nothing is written then. */
+  onKept(account: string | undefined): Promise<unknown>
+}
+
+/** Stands for the account of a consent whose connection has ended. */
+const ENDED = Symbol('ended')
 
 /** Puts what a consent gave into the vault, and lists the account. */
 export class GrantKeeper {
@@ -49,24 +59,23 @@ export class GrantKeeper {
   /**
    * Writes the grant over whatever was there: what the user just consented to is the newest truth.
    *
-   * @param onKept Told the account's label, or `undefined` when the label names another account already: nothing is
-   *   written then. It may be told long after this call failed.
+   * @param events May be told long after this call failed.
    * @throws {@link VaultUnavailableError} The store failed for about a second. The grant is in memory, and written as
    *   soon as the store takes it.
    */
-  async keep(session: ConsentSession, redeemed: RedeemedCode, onKept: OnKept): Promise<void> {
-    let account: string | undefined
+  async keep(session: ConsentSession, redeemed: RedeemedCode, events: KeepEvents): Promise<void> {
+    let account: string | undefined | typeof ENDED
     try {
-      account = await insist(() => this.#keep(session, redeemed))
+      account = await insist(() => this.#keep(session, redeemed, events))
     } catch (error) {
       if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE') && this.#unsaved.size < MAX_UNSAVED) {
-        this.#unsaved.set(session.id, { session, redeemed, onKept })
+        this.#unsaved.set(session.id, { session, redeemed, events })
         this.#timer ??= setInterval(() => void this.#retry(), RETRY_MS)
         ;(this.#timer as { unref?: () => void }).unref?.()
       }
       throw error
     }
-    await insist(() => onKept(account))
+    await insist(() => tell(events, account))
   }
 
   /**
@@ -96,16 +105,22 @@ export class GrantKeeper {
     this.#timer = undefined
   }
 
-  async #save({ session, redeemed, onKept }: Unsaved): Promise<void> {
-    const account = await this.#keep(session, redeemed)
-    if (this.#unsaved.delete(session.id)) await onKept(account)
+  async #save({ session, redeemed, events }: Unsaved): Promise<void> {
+    const account = await this.#keep(session, redeemed, events)
+    if (this.#unsaved.delete(session.id)) await tell(events, account)
   }
 
-  async #keep(session: ConsentSession, redeemed: RedeemedCode): Promise<string | undefined> {
+  async #keep(
+    session: ConsentSession,
+    redeemed: RedeemedCode,
+    events: KeepEvents,
+  ): Promise<string | undefined | typeof ENDED> {
     const account = session.account ?? (await this.#label(session, redeemed))
     const key = grantKey(session, 'USER_FEDERATION', session.provider, session, account)
     for (let attempt = 0; attempt < CAS_TRIES; attempt++) {
       const held = await this.#vault.read<Grant>(key)
+      // After the row was read: a disconnect ends the session first and buries the row then, so one of the two is seen.
+      if (await events.hasEnded()) return ENDED
       const before = held?.value
       const subject = redeemed.account?.subject
       if (before?.accountSubject && subject && before.accountSubject !== subject) return undefined
@@ -172,4 +187,8 @@ export class GrantKeeper {
       return { ...now, accounts: [...now.accounts, { provider, issuer, clientId, account }] }
     })
   }
+}
+
+function tell(events: KeepEvents, account: string | undefined | typeof ENDED): Promise<unknown> {
+  return account === ENDED ? events.onEnded() : events.onKept(account)
 }

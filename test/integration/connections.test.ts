@@ -278,6 +278,38 @@ describe('disconnect()', () => {
     await challengeOf(credentials.getToken(acting, read))
   })
 
+  it('is not undone by a consent whose code is being exchanged, whose token is given back (O54)', async () => {
+    const { credentials, acting, consent } = open()
+    await consent()
+    let go!: () => void
+    let asked!: () => void
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const reached = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    const route = hostile.routes.get('/token')!
+    hostile.routes.set('/token', async (response, request) => {
+      asked()
+      await gate
+      route(response, request)
+    })
+    try {
+      extra = { refresh_token: 'rt-2', scope: 'read' }
+      const late = consent()
+      await reached
+      await credentials.disconnect(acting, { provider: 'calendar' })
+      go()
+      expect((await late).status).toBe(410)
+    } finally {
+      hostile.routes.set('/token', route)
+    }
+    expect(revoked).toEqual(['refresh_token rt-1', 'refresh_token rt-2'])
+    expect(await credentials.connections(acting)).toEqual([])
+    await challengeOf(credentials.getToken(acting, read))
+  })
+
   it('asks nothing of the provider while the store fails', async () => {
     const { credentials, acting, store, consent } = open()
     await consent()
