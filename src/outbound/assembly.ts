@@ -14,6 +14,7 @@ import {
   checkCache,
   checkCallbackUrl,
   checkIdentifyUser,
+  checkOptions,
   type OutboundCredentialProviderOptions,
 } from './options.js'
 import { RefreshEngine } from './refresh-engine.js'
@@ -32,6 +33,7 @@ export type Assembly = ReturnType<typeof assemble>
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function assemble(options: OutboundCredentialProviderOptions, times: Partial<Timing>) {
+  checkOptions(options)
   const timing = { ...defaultTiming, ...times }
   const clock = options.clock ?? systemClock
   const vault = options.vault ?? tokenVault()

@@ -247,11 +247,12 @@ export class OutboundCredentialProvider implements CredentialSource {
   /**
    * What the user connected at the configured providers, and how it does; never a token.
    *
-   * @throws {@link NoUserError} {@link VaultUnavailableError}
+   * @throws {@link VaultUnavailableError}
    */
   async connections(acting: Acting): Promise<readonly Connection[]> {
     checkActing(acting, 'connections')
     const { connections, keeper, registry } = this.#parts
+    if (!acting.user) return []
     const user = requireUser(acting, 'connections')
     await keeper.catchUp(user)
     return connections.list(user, (name) => registry.findOAuth2(name))

@@ -2,7 +2,8 @@ import type { AuditSink } from '../audit.js'
 import type { Clock } from '../clock.js'
 import type { OnAuthorizationRequired } from '../context/credential-source.js'
 import { printable } from '../errors/base.js'
-import { refuseUrl } from '../http.js'
+import { describeAddress, refuseUrl } from '../http.js'
+import { checkFunction, checkOptionNames } from '../option-names.js'
 import type { Provider } from '../providers/provider.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { IdentifyUser } from './consent-callback.js'
@@ -35,6 +36,38 @@ export interface OutboundCredentialProviderOptions {
   readonly clock?: Clock
 }
 
+const known = [
+  'providers',
+  'vault',
+  'callbackUrl',
+  'identifyUser',
+  'onAuthorizationSettled',
+  'onAuthorizationRequired',
+  'cache',
+  'allowInsecureLoopback',
+  'audit',
+  'clock',
+] as const satisfies readonly (keyof OutboundCredentialProviderOptions)[]
+
+/**
+ * Checks the names of the options, and the kinds of those that nothing else checks.
+ *
+ * @throws `TypeError`
+ */
+export function checkOptions(options: OutboundCredentialProviderOptions): void {
+  checkOptionNames(options, 'OutboundCredentialProvider', known)
+  const vault = options.vault as { read?: unknown; write?: unknown } | undefined
+  if (
+    vault !== undefined &&
+    !(typeof vault?.read === 'function' && typeof vault.write === 'function')
+  ) {
+    throw new TypeError('vault must be made by tokenVault(), such as tokenVault({ store, keys }).')
+  }
+  checkFunction(options.audit, 'audit')
+  checkFunction(options.onAuthorizationSettled, 'onAuthorizationSettled')
+  checkFunction(options.clock, 'clock')
+}
+
 /**
  * Checks `callbackUrl` and gives it without a trailing slash.
  *
@@ -46,7 +79,7 @@ export function checkCallbackUrl(options: OutboundCredentialProviderOptions): st
   const url =
     typeof callbackUrl === 'string' && URL.canParse(callbackUrl) ? new URL(callbackUrl) : undefined
   const refusal = url ? refuseUrl(url, allowInsecureLoopback) : 'is no absolute URL.'
-  if (refusal) throw new TypeError(`callbackUrl ${printable(callbackUrl)} ${refusal}`)
+  if (refusal) throw new TypeError(`callbackUrl ${describeAddress(callbackUrl)} ${refusal}`)
   if (
     url!.search !== '' ||
     url!.hash !== '' ||

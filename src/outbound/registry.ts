@@ -23,7 +23,7 @@ export class ProviderRegistry {
 
   /** @throws `TypeError` A name cannot be part of a redirect URI, or a value was not made by a provider function. */
   constructor(providers: Readonly<Record<string, Provider>>, clock: Clock) {
-    if (typeof providers !== 'object' || providers === null) {
+    if (typeof providers !== 'object' || providers === null || Array.isArray(providers)) {
       throw new TypeError('providers must be an object such as { google: oauth2({ … }) }.')
     }
     this.#providers = new Map(Object.entries(providers))

@@ -1,3 +1,4 @@
+import { checkOptionNames } from '../option-names.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
 import { checkFlag, checkOrigins } from './options.js'
 import type { ApiKeyProvider } from './provider.js'
@@ -34,6 +35,7 @@ const refused: ReadonlySet<string> = new Set([
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function apiKey(options: ApiKeyOptions): ApiKeyProvider {
+  checkOptionNames(options, 'apiKey()', ['key', 'header', 'origins', 'allowInsecureLoopback'])
   checkSecretInput(options.key, 'key')
   const header = options.header ?? 'X-Api-Key'
   if (

@@ -2,6 +2,7 @@ import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+import { checkOptionNames } from '../option-names.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
 import {
   checkFlag,
@@ -42,12 +43,32 @@ export interface OAuth2Options {
   readonly fetch?: Fetch
 }
 
+const known = [
+  'issuer',
+  'endpoints',
+  'clientId',
+  'clientSecret',
+  'clientAuth',
+  'scopes',
+  'origins',
+  'resource',
+  'defaultFlow',
+  'authorizationParameters',
+  'allowInsecureLoopback',
+  'timeoutMs',
+  'fetch',
+] as const satisfies readonly (keyof OAuth2Options)[]
+
 /**
  * A provider of OAuth 2 tokens, for the agent itself (`M2M`) and on behalf of users (`USER_FEDERATION`).
  *
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function oauth2(options: OAuth2Options): OAuth2Provider {
+  checkOptionNames(options, 'oauth2()', known)
+  if (Object.hasOwn(options, 'clientSecret') && options.clientAuth !== 'none') {
+    checkSecretInput(options.clientSecret, 'clientSecret') // an unset variable must not make a public client
+  }
   const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   checkServerUrl(options.issuer, 'issuer', insecure)
   if (options.endpoints) {

@@ -2,6 +2,7 @@ import type { AccessToken } from '../access-token.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest as CoreTokenRequest } from '../context/credential-source.js'
 import { runWithToken } from '../context/run-context.js'
+import { checkOptionNames } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import { checkMethod, checkWrappable, decoratorContext, dress } from './wrap.js'
 
@@ -12,6 +13,19 @@ export interface RequireTokenOptions
   /** Which of the user's accounts; a function gets the call's arguments. Default: the only one. */
   readonly account?: string | ((...args: never[]) => string | undefined) | undefined
 }
+
+const known = [
+  'provider',
+  'scopes',
+  'flow',
+  'resource',
+  'account',
+  'onAuthorizationRequired',
+  'returnUrl',
+  'signal',
+  'acting',
+  'credentials',
+] as const satisfies readonly (keyof RequireTokenOptions)[]
 
 // biome-ignore lint/suspicious/noExplicitAny: a method of any shape; a narrower type loses generic methods
 type AsyncMethod = (this: any, ...args: any[]) => Promise<unknown>
@@ -45,6 +59,7 @@ export function requireToken<This, A extends unknown[], R>(
 ): (this: This, ...args: A) => Promise<Awaited<R>>
 export function requireToken(options: RequireTokenOptions): RequireToken
 export function requireToken(options: RequireTokenOptions, ...rest: [fn?: unknown]): unknown {
+  checkOptionNames(options, 'requireToken()', known)
   const { provider, scopes = [] } = options
   if (typeof provider !== 'string' || provider === '') {
     throw new TypeError('requireToken() needs the option provider: a name of the option providers.')

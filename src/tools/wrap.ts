@@ -20,7 +20,9 @@ export function checkWrappable(
     )
   }
   if (wrappedFor(fn).includes(credential)) {
-    throw new TypeError(`${what}: the function requires that credential already; wrap it once.`)
+    throw new TypeError(
+      `${what}: the function requires that credential already; wrap it once, with all the scopes.`,
+    )
   }
 }
 

@@ -1,6 +1,7 @@
 import { isWellFormed, textOf, utf8 } from '../bytes.js'
 import { isDeputizeError } from '../errors/base.js'
 import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
+import { checkOptionNames } from '../option-names.js'
 import { Envelope } from './envelope.js'
 import { type KeyRing, randomKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
@@ -167,6 +168,7 @@ function checkRow(row: VaultRow): void {
  * @throws `TypeError` An option is wrong, or a store that outlives the process has no keys that do.
  */
 export function tokenVault(options: TokenVaultOptions = {}): TokenVault {
+  checkOptionNames(options, 'tokenVault()', ['name', 'store', 'keys'])
   const { name = 'default', store, keys } = options
   if (typeof name !== 'string' || name === '' || name.length > 255 || !isWellFormed(name)) {
     throw new TypeError('name must be a non-empty string of at most 255 characters.')

@@ -6,6 +6,7 @@ import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { describeAddress, refuseUrl } from '../http.js'
 import type { SigningKey } from '../jwt/sign.js'
+import { checkFunction, checkOptionNames } from '../option-names.js'
 import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
 import { type Acting, auditActing, makeActing, type WorkloadRef } from './acting.js'
 import { publish } from './publication.js'
@@ -34,6 +35,16 @@ export interface WorkloadIdentityOptions {
   readonly clock?: Clock
 }
 
+const known = [
+  'name',
+  'issuer',
+  'keys',
+  'allowedReturnUrls',
+  'allowInsecureLoopback',
+  'audit',
+  'clock',
+] as const satisfies readonly (keyof WorkloadIdentityOptions)[]
+
 /** The identity of one agent. It says for whom the agent acts, mints tokens that say so, and publishes its keys. */
 export class WorkloadIdentity {
   readonly name: string
@@ -45,6 +56,7 @@ export class WorkloadIdentity {
 
   /** @throws `TypeError` An option is wrong; it is named. */
   constructor(options: WorkloadIdentityOptions) {
+    checkOptionNames(options, 'WorkloadIdentity', known)
     const { name, issuer, allowedReturnUrls = [], allowInsecureLoopback = false } = options
     if (typeof name !== 'string' || !/^[A-Za-z0-9_.-]{3,255}$/.test(name)) {
       throw new TypeError(
@@ -57,8 +69,15 @@ export class WorkloadIdentity {
       if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment.')
       this.issuer = issuer
     }
+    if (!Array.isArray(allowedReturnUrls)) {
+      throw new TypeError('allowedReturnUrls must be an array of URLs.')
+    }
     for (const url of allowedReturnUrls) checkUrl(url, 'allowedReturnUrls', allowInsecureLoopback)
     this.#returnUrls = Object.freeze([...allowedReturnUrls])
+    if (options.keys !== undefined && typeof options.keys.load !== 'function') {
+      throw new TypeError('keys must be made by signingKeys().')
+    }
+    checkFunction(options.audit, 'audit')
     this.#keys = options.keys ?? signingKeys()
     this.#clock = options.clock ?? systemClock
     this.#audit = new Audit(options.audit, this.#clock)

@@ -22,6 +22,10 @@ export interface LoopbackCallback {
 export async function loopbackCallback(
   options: { readonly port?: number | undefined } = {},
 ): Promise<LoopbackCallback> {
+  const { port = 0 } = options
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new TypeError('port must be a whole number from 0 to 65535; leave it out for a free one.')
+  }
   let handler: ((request: Request) => Promise<Response>) | undefined
   let callbackUrl = ''
   const server = createServer(
@@ -35,7 +39,7 @@ export async function loopbackCallback(
   )
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(options.port ?? 0, '127.0.0.1', resolve)
+    server.listen(port, '127.0.0.1', resolve)
   })
   callbackUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`
   const close = () =>
