@@ -47,7 +47,7 @@ export const chromium = findBinary('chromium', 'chromium-browser', 'google-chrom
 export function needs(binary: string | undefined, name: string, title: string): string {
   if (binary !== undefined) return title
   console.warn(`skipped: "${title}" needs ${name}: not found`)
-  return `${title} [needs ${name}: not found]`
+  return `${title} (needs ${name})`
 }
 
 /** A port of 127.0.0.1 that is free now. Another process may take it first: start again with a new one then. */
