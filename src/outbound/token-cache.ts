@@ -127,7 +127,11 @@ export class TokenCache {
       sinceMs: nowMs,
       slot,
       untilMs: nowMs + cacheMaxAgeMs,
-      checkFromMs: Math.min(nowMs + cacheCheckMs, Math.max(nowMs, cached.renewFromMs)),
+      // Past its time the look-up that brought it has begun to renew it: looking again at once would only read the vault.
+      checkFromMs:
+        cached.renewFromMs > nowMs
+          ? Math.min(nowMs + cacheCheckMs, cached.renewFromMs)
+          : nowMs + Math.min(RETRY_MS, cacheCheckMs),
     }
     slot.entries.push(entry)
     const sameRow = this.#byRow.get(cached.row)
