@@ -45,7 +45,8 @@ export function makeTokens(alg: BenchAlgorithm, count: number): TokenSet {
     const key =
       alg === 'ES256' ? { key: privateKey, dsaEncoding: 'ieee-p1363' as const } : privateKey
     const signature = sign(alg === 'EdDSA' ? null : 'sha256', Buffer.from(input), key)
-    return `${input}.${signature.toString('base64url')}`
+    // Flat, as a string is that comes from the network.
+    return Buffer.from(`${input}.${signature.toString('base64url')}`).toString('latin1')
   })
   const jwk = { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }
   return { alg, publicKey, jwk, tokens }

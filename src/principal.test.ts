@@ -94,6 +94,22 @@ describe('makePrincipal', () => {
     expect(made.user).toEqual({ issuer: 'i', subject: 's' })
   })
 
+  it('asks for claims once, when they are first read', () => {
+    let asked = 0
+    const claims = () => {
+      asked++
+      return Object.freeze({ groups: Object.freeze(['a']) })
+    }
+    const made = makePrincipal({ ...facts, claims })
+    expect([Object.keys(made).includes('claims'), asked]).toEqual([true, 0])
+    expect(made.claims).toBe({ ...made }.claims)
+    expect(made).toMatchObject({ claims: { groups: ['a'] } })
+    expect(JSON.parse(JSON.stringify(made))).toMatchObject({ claims: { groups: ['a'] } })
+    expect(structuredClone(made).claims).toEqual({ groups: ['a'] })
+    expect(asked).toBe(1)
+    expect(() => Object.assign(made, { claims: {} })).toThrow(TypeError)
+  })
+
   it('has no members that it was not given', () => {
     const bare = makePrincipal({
       method: 'jwt',

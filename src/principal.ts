@@ -40,7 +40,7 @@ export interface Principal {
   readonly scopes: readonly string[]
   readonly audience: readonly string[]
   readonly actor?: Actor
-  /** Every claim, deeply frozen, in objects without a prototype. */
+  /** Every claim, deeply frozen, in objects without a prototype; made when first read. */
   readonly claims: Readonly<Record<string, unknown>>
   readonly expiresAtMs?: number
   readonly iam?: IamIdentity
@@ -58,6 +58,8 @@ export type PrincipalFacts = {
   readonly [K in keyof Principal]:
     | Principal[K]
     | (Record<string, never> extends Pick<Principal, K> ? undefined : never)
+    // Or what gives them when they are first read.
+    | (K extends 'claims' ? () => Principal['claims'] : never)
 }
 
 class VerifiedPrincipal implements Principal {
@@ -68,12 +70,22 @@ class VerifiedPrincipal implements Principal {
   readonly scopes: readonly string[]
   readonly audience: readonly string[]
   declare readonly actor?: Actor
-  readonly claims: Principal['claims']
+  declare readonly claims: Principal['claims']
   declare readonly expiresAtMs?: number
   declare readonly iam?: IamIdentity
   declare readonly user?: UserRef
   declare readonly userKnown?: 'verified' | 'asserted'
+  #claims: PrincipalFacts['claims']
   readonly #token: Secret | undefined
+
+  /** An own property, as all others are: spreading and cloning meet the claims. */
+  static readonly #claimsProperty = {
+    enumerable: true,
+    get(this: VerifiedPrincipal): Principal['claims'] {
+      if (typeof this.#claims === 'function') this.#claims = this.#claims()
+      return this.#claims as Principal['claims']
+    },
+  }
 
   // Field by field: spreading the facts costs as much as reading the claims.
   constructor(facts: PrincipalFacts, token: Secret | undefined) {
@@ -86,7 +98,8 @@ class VerifiedPrincipal implements Principal {
     this.scopes = frozenList(facts.scopes)
     this.audience = frozenList(facts.audience)
     if (actor) this.actor = freezeActor(actor)
-    this.claims = facts.claims
+    this.#claims = facts.claims
+    Object.defineProperty(this, 'claims', VerifiedPrincipal.#claimsProperty)
     if (expiresAtMs !== undefined) this.expiresAtMs = expiresAtMs
     if (iam) this.iam = Object.freeze({ ...iam })
     if (user) this.user = Object.freeze({ issuer: user.issuer, subject: user.subject })

@@ -9,7 +9,7 @@ import {
   signToken,
   startIssuer,
 } from '../../test/support/issuer.js'
-import { isPrincipal, presentedToken } from '../principal.js'
+import { isPrincipal, type Principal, presentedToken } from '../principal.js'
 import { jwtBearer } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
 import { InboundVerifier } from './verifier.js'
@@ -228,6 +228,30 @@ describe('jwtBearer', () => {
     { sub: 'a', act: 'b' },
   ])('J61 refuses act %j', async (act) => {
     expect(await refusal({ act })).toBe('ERR_BAD_CLAIMS')
+  })
+
+  it('J73 takes nothing below the claims from what somebody gave to all objects', async () => {
+    const thumbprint = 'A'.repeat(43)
+    const token = sign({ act: { sub: 'agent-1' }, cnf: { 'x5t#S256': thumbprint }, a: [{}] })
+    const everything = Object.prototype as { iss?: unknown; act?: unknown; jkt?: unknown }
+    Object.assign(everything, { iss: 'https://evil.example', act: { sub: 'evil' }, jkt: 'evil' })
+    let outcome: Promise<Principal>
+    try {
+      outcome = verifier.verify({
+        method: 'GET',
+        target: '/',
+        headers: [['authorization', `Bearer ${token}`]],
+        clientCertificateThumbprint: thumbprint,
+      })
+    } finally {
+      for (const name of ['iss', 'act', 'jkt'] as const) delete everything[name]
+    }
+    const principal = await outcome
+    expect(principal.actor).toEqual({ subject: 'agent-1' })
+    const { act, a } = principal.claims as { act: object; a: object[] }
+    expect(Object.getPrototypeOf(act)).toBeNull()
+    expect(Object.getPrototypeOf(a[0])).toBeNull()
+    expect(Object.isFrozen(a) && Object.isFrozen(a[0])).toBe(true)
   })
 
   it('J62 gives may_act no meaning', async () => {

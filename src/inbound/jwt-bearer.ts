@@ -4,7 +4,7 @@ import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
 import type { PublicKey } from '../jwt/public-key.js'
 import type { JsonObject } from '../jwt/strict-json.js'
-import type { ParsedJws } from '../jwt/strict-parse.js'
+import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
 import { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal } from '../principal.js'
@@ -57,14 +57,9 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
       const mine = (issuer: string): Recognition => ({
         kind: 'mine',
         issuer,
-        authenticate: (context) => {
-          const remembered = known && recall(authorization!.credentials, context)
-          if (remembered) return remembered
-          const judged = verifyToken(policy, request, issuer, context)
-          return judged instanceof Promise
-            ? judged.then((principal) => proved(principal, rules, request, context))
-            : proved(judged, rules, request, context)
-        },
+        authenticate: (context) =>
+          (known && recall(authorization!.credentials, context)) ??
+          judge(policy, request, issuer, context),
       })
       if (known) return mine(known.issuer)
       const jws = request.bearerJws()
@@ -78,7 +73,7 @@ export function jwtBearer(options: JwtBearerOptions): Authenticator {
       }
       if (jws instanceof InboundAuthError) return { kind: 'foreign', error: jws }
       // Equality of strings and nothing else: an iss that is a list, a prefix or another spelling is another issuer.
-      const issuer = issuers.find((one) => one === jws.payload.iss)
+      const issuer = issuers.find((one) => one === openPayload(jws).iss)
       if (issuer === undefined) {
         return foreign('ERR_UNKNOWN_ISSUER', 'no configured issuer has this iss')
       }
@@ -99,45 +94,70 @@ interface Policy {
   readonly scopes: KnownScopes
 }
 
+/** A token that was recognised, and whose signature is not verified yet. */
+interface Presented {
+  readonly token: string
+  readonly issuer: string
+  readonly jws: ParsedJws
+  /** As {@link openPayload} gives them. */
+  readonly claims: JsonObject
+}
+
 /** Verifies in one go where the key is held and its check is synchronous; otherwise waits for what it must. */
-function verifyToken(
+function judge(
   policy: Policy,
   request: InboundRequest,
   issuer: string,
-  { clock }: AuthenticatorContext,
+  context: AuthenticatorContext,
 ): Principal | Promise<Principal> {
   const { rules, turns } = policy
   const { keys } = rules
+  const { clock } = context
   const jws = request.bearerJws() as ParsedJws // recognised
-  const token = tokenOf(request, rules) as string
+  const claims = openPayload(jws)
+  const presented = { token: tokenOf(request, rules) as string, issuer, jws, claims }
   const check = (key: PublicKey, epoch: number | undefined): Principal | Promise<Principal> => {
     const checked = checkSignature(jws, key)
-    if (checked) return checked.then(() => accept(policy, jws, token, issuer, clock, epoch))
-    return accept(policy, jws, token, issuer, clock, epoch)
+    if (!checked) return accept(policy, presented, clock, epoch)
+    return checked.then(() => accept(policy, presented, clock, epoch))
   }
   const key = keyFor(jws, keys, rules.algorithms, clock)
-  if (!(key instanceof Promise)) {
-    const { epoch } = keys // as of now: by the time that its turn comes, there may be others
-    return turns.run(() => check(key, epoch))
-  }
-  return key.then((found) => {
-    // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
-    const held = keys.peek(wantedKey(jws), clock) === found
-    const epoch = held ? keys.epoch : undefined
-    return turns.run(() => check(found, epoch))
-  })
+  const judged =
+    key instanceof Promise
+      ? key.then((found) => {
+          // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
+          const held = keys.peek(wantedKey(jws), clock) === found
+          const epoch = held ? keys.epoch : undefined
+          return turns.run(() => check(found, epoch)) // all who waited for the keys go on at once
+        })
+      : check(key, keys.epoch)
+  // Without a bond, and without a proof of one, there is nothing to prove.
+  if (claims.cnf === undefined && request.authorization?.scheme === 'bearer') return judged
+  return proved(judged, presented, rules, request, context)
+}
+
+/** The principal, once the sender has proved what the token is bound to: about this request, and never remembered. */
+async function proved(
+  judged: Principal | Promise<Principal>,
+  { claims, token }: Presented,
+  rules: JwtBearerRules,
+  request: InboundRequest,
+  context: AuthenticatorContext,
+): Promise<Principal> {
+  const principal = await judged
+  await provePossession(claims, token, request, rules.dpop, context)
+  return principal
 }
 
 /** The principal of a token whose signature verified; remembered when `epoch` says with which keys. */
 function accept(
   policy: Policy,
-  jws: ParsedJws,
-  presented: string,
-  issuer: string,
+  presented: Presented,
   clock: Clock,
   epoch: number | undefined,
 ): Principal {
   const { rules, verified } = policy
+  const { claims, issuer } = presented
   if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
     throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
       reason: 'iss differs from the issuer in the discovery document',
@@ -145,14 +165,13 @@ function accept(
   }
   const nowMs = clock()
   // A token that is bound to a key counts only together with a proof, which is another one each time.
-  const isBound = jws.payload.cnf !== undefined
+  const isBound = claims.cnf !== undefined
   const memory =
-    epoch === undefined || isBound || !verified?.takes(presented) ? undefined : verified
-  const token = memory?.own(presented) ?? presented
-  const principal = principalOf(policy, jws, token, issuer, nowMs)
+    epoch === undefined || isBound || !verified?.takes(presented.token) ? undefined : verified
+  const token = memory?.own(presented.token) ?? presented.token
+  const principal = principalOf(policy, presented, token, nowMs)
   if (memory && epoch !== undefined) {
-    const untilMs = endOf(rules, principal)
-    memory.set(token, { value: principal, sinceMs: nowMs, untilMs, epoch })
+    memory.set(token, { value: principal, sinceMs: nowMs, untilMs: endOf(rules, claims), epoch })
   }
   return principal
 }
@@ -161,35 +180,19 @@ function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undef
   return request.bearerToken ?? (rules.dpop ? request.dpopToken : undefined)
 }
 
-/** The principal, once the sender has proved what the token is bound to: about this request, and never remembered. */
-function proved(
-  principal: Principal,
-  rules: JwtBearerRules,
-  request: InboundRequest,
-  context: AuthenticatorContext,
-): Principal | Promise<Principal> {
-  const claims = principal.claims as JsonObject
-  if (claims.cnf === undefined && request.authorization?.scheme === 'bearer') return principal
-  const token = tokenOf(request, rules) as string
-  return provePossession(claims, token, request, rules.dpop, context).then(() => principal)
-}
-
-/** When a token stops being good, in milliseconds. */
-function endOf(rules: JwtBearerRules, { claims, expiresAtMs = 0 }: Principal): number {
-  const { clockToleranceMs, maxTokenAgeMs } = rules
-  const end = expiresAtMs + clockToleranceMs
+/** When a token stops being good, in milliseconds. Its times were read before. */
+function endOf({ clockToleranceMs, maxTokenAgeMs }: JwtBearerRules, claims: JsonObject): number {
+  const end = Number(claims.exp) * SECOND_MS + clockToleranceMs
   if (maxTokenAgeMs === undefined) return end
   return Math.min(end, Number(claims.iat) * SECOND_MS + maxTokenAgeMs + clockToleranceMs)
 }
 
 function principalOf(
   { rules, scopes: known }: Policy,
-  jws: ParsedJws,
+  { jws, claims, issuer }: Presented,
   token: string,
-  issuer: string,
   nowMs: number,
 ): Principal {
-  const claims = jws.payload
   refuseOtherTokens(jws.header.typ, claims, rules.profile)
   const registered = readClaims(claims, {
     nowMs,
@@ -212,7 +215,7 @@ function principalOf(
       scopes,
       audience,
       actor,
-      claims,
+      claims: () => jws.payload,
       expiresAtMs,
       user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
     },

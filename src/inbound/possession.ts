@@ -1,6 +1,6 @@
 import { equalBytes, utf8 } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { isJsonObject, type JsonObject } from '../jwt/strict-json.js'
+import { isJsonObject, type JsonObject, seal } from '../jwt/strict-json.js'
 import type { AuthenticatorContext, InboundRequest } from './authenticator.js'
 import type { DpopVerifier } from './dpop.js'
 
@@ -51,7 +51,8 @@ interface Binding {
   readonly 'x5t#S256'?: string
 }
 
-function bindingOf(cnf: unknown): Binding {
+function bindingOf(open: unknown): Binding {
+  const cnf = seal(open)
   if (cnf === undefined) return {}
   const names = isJsonObject(cnf) ? Object.keys(cnf) : []
   if (!isJsonObject(cnf) || names.length === 0) throw missing('cnf is not an object with a key')

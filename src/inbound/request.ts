@@ -54,9 +54,15 @@ export function bearerCredentials(request: Request | RawRequest): string | undef
 
 /** A request that is nothing but a bearer token. */
 export function bearerRequest(token: string, parser = new JwsParser()): InboundRequest {
-  const parts = { raw: false, method: 'GET', target: '/', headers: [] }
-  return new ReadRequest(parts, { scheme: 'bearer', credentials: token }, parser)
+  return new ReadRequest(noParts, { scheme: 'bearer', credentials: token }, parser)
 }
+
+const noParts: Parts = Object.freeze({
+  raw: false,
+  method: 'GET',
+  target: '/',
+  headers: Object.freeze([]),
+})
 
 interface Parts {
   readonly raw: boolean

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import {
   codeOf,
@@ -287,5 +288,52 @@ describe('InboundVerifier', () => {
   ])('refuses %s at construction', (_, options, message) => {
     expect(() => make(options)).toThrow(TypeError)
     expect(() => make(options)).toThrow(message)
+  })
+})
+
+describe('a crowd of new tokens', () => {
+  /** How many of 400 had their answer when the first of them had it and the event loop turned. */
+  async function settledFirst(
+    verifier: InboundVerifier,
+    iss = issuer,
+    verify = (one: string) => verifier.verifyToken(one),
+  ): Promise<number> {
+    const crowd = Array.from({ length: 400 }, (_, n) => signToken(key, { ...claims, iss, n }))
+    let settled = 0
+    const answers = crowd.map(async (one) => {
+      const caller = await verify(one)
+      settled++
+      return caller.claims.n
+    })
+    while (settled === 0) await nextTurn()
+    const first = settled
+    expect(await Promise.all(answers)).toEqual(crowd.map((_, n) => n))
+    return first
+  }
+
+  it('leaves the event loop to others after a millisecond', async () => {
+    expect(await settledFirst(make())).toBeLessThan(200)
+  })
+
+  it('does so where other credentials are taken beside tokens', async () => {
+    const mixed = make({ authenticators: [bearer, keyed] })
+    const verify = (one: string) => mixed.verify(raw(['Authorization', `Bearer ${one}`]))
+    expect(await settledFirst(mixed, issuer, verify)).toBeLessThan(200)
+  })
+
+  it('does so too when all of them waited for the keys', async () => {
+    await using server = await startIssuer([key])
+    const options = { allowedAudience: ['agent'], allowInsecureLoopback: true }
+    const fetched = make({ authenticators: [jwtBearer({ issuer: server.origin, ...options })] })
+    expect(await settledFirst(fetched, server.origin)).toBeLessThan(200)
+  })
+
+  it('has tokens that are refused wait their turn as well', async () => {
+    let settled = 0
+    const junk = Array.from({ length: 400 }, (_, n) => `${token.slice(0, -8)}${1000 + n}AAAA`)
+    const answers = junk.map((one) => codeOf(verifier.verifyToken(one)).finally(() => settled++))
+    while (settled === 0) await nextTurn()
+    expect(settled).toBeLessThan(200)
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['ERR_BAD_SIGNATURE']))
   })
 })

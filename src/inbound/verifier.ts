@@ -14,6 +14,7 @@ import type {
 } from './authenticator.js'
 import { challenge, type ErrorBody } from './challenge.js'
 import { schemeOf, schemesOf } from './challenge-scheme.js'
+import { FairTurns } from './fair-turns.js'
 import { checkScopes, wrong } from './option-checks.js'
 import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
 import {
@@ -64,6 +65,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #audit: Audit
   readonly #context: AuthenticatorContext
   readonly #parser = new JwsParser()
+  readonly #turns = new FairTurns()
   /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
   readonly #bearerOnly: boolean
   readonly #userIdHeaders: ReadonlySet<string>
@@ -99,8 +101,11 @@ export class InboundVerifier implements TokenVerifier {
    * @throws {@link InboundAuthError} The caller is refused; `code` and `reason` say why, for the operator.
    */
   verify(request: Request | RawRequest): Promise<Principal> {
-    const known = this.#bearerOnly ? this.#recall(bearerCredentials(request), request) : undefined
-    return known ?? this.#decide(() => inboundRequest(request, this.#parser))
+    const read = () => inboundRequest(request, this.#parser)
+    const token = bearerCredentials(request)
+    // What is no token may want the body at once: the application may be about to read it.
+    if (!this.#bearerOnly && token === undefined) return this.#decide(read)
+    return this.#recall(token, request) ?? this.#inTurn(read)
   }
 
   /**
@@ -111,7 +116,7 @@ export class InboundVerifier implements TokenVerifier {
   verifyToken(token: string): Promise<Principal> {
     return (
       this.#recall(token, token) ??
-      this.#decide(() => {
+      this.#inTurn(() => {
         if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
         throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
       })
@@ -169,6 +174,14 @@ export class InboundVerifier implements TokenVerifier {
       // Whatever is wrong, the long way says so properly.
     }
     return undefined
+  }
+
+  /**
+   * In the turn of the event loop that has room for it. The request is not looked at before, so that nobody who waits
+   * holds more than it: what many hold for long makes V8's next collections long.
+   */
+  #inTurn(read: () => InboundRequest): Promise<Principal> {
+    return this.#turns.run(() => this.#decide(read))
   }
 
   /** One promise and no turn of the microtask queue, where the answer is there at once. */

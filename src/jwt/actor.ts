@@ -1,6 +1,6 @@
 import type { Actor } from '../principal.js'
 import { badClaims, identifier } from './claims.js'
-import { isJsonObject, type JsonObject } from './strict-json.js'
+import { isJsonObject, type JsonObject, seal } from './strict-json.js'
 
 /** The longest chain of actors, the current one included. */
 export const MAX_ACTORS = 8
@@ -12,7 +12,7 @@ export const MAX_ACTORS = 8
  * @throws `InboundAuthError` `ERR_BAD_CLAIMS`.
  */
 export function actorOf(claims: JsonObject, max = MAX_ACTORS): Actor | undefined {
-  return readActor(claims.act, max, max)
+  return readActor(seal(claims.act), max, max)
 }
 
 function readActor(act: unknown, left: number, max: number): Actor | undefined {

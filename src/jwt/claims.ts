@@ -109,7 +109,7 @@ export function isStringList(value: unknown): value is readonly string[] {
 
 function audienceOf(aud: unknown): readonly string[] {
   if (aud === undefined) return []
-  if (typeof aud === 'string') return [aud]
-  if (isStringList(aud)) return aud
+  if (typeof aud === 'string') return Object.freeze([aud])
+  if (isStringList(aud)) return Object.freeze(aud)
   throw badClaims('aud is neither a string nor a list of strings')
 }

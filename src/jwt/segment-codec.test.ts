@@ -8,6 +8,7 @@ import { JwsParser } from './strict-parse.js'
 /** As on a runtime without Buffer. */
 function portable(): SegmentCodec {
   return Object.assign(Object.create(SegmentCodec.prototype) as SegmentCodec, {
+    reads: () => false,
     bytes: () => undefined,
     text: () => undefined,
     copy: (text: string) => text,
@@ -17,7 +18,17 @@ function portable(): SegmentCodec {
 const segment = fc.oneof(
   fc.uint8Array({ maxLength: 90 }).map((bytes) => base64url(new Uint8Array(bytes))),
   fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => encode(text || 'x')),
-  fc.string({ unit: fc.constantFrom(...'AQgw19-_+/=. \n\u00e9\u4e2d'), maxLength: 12 }),
+  fc.string({
+    // Of the last two Buffer would take the lower eight bits, which are A and B.
+    unit: fc.constantFrom(...'AQgw19-_+/=. \n\0\u007f\u00e9\u4e2d\u0141\u0242'),
+    maxLength: 12,
+  }),
+  fc
+    .tuple(fc.uint8Array({ maxLength: 30 }), fc.string({ maxLength: 1 }), fc.nat(40))
+    .map(([bytes, more, at]) => {
+      const text = base64url(new Uint8Array(bytes))
+      return text.slice(0, at) + more + text.slice(at)
+    }),
 )
 
 describe('a segment codec', () => {
@@ -25,14 +36,40 @@ describe('a segment codec', () => {
     const codec = new SegmentCodec()
     fc.assert(
       fc.property(segment, (text) => {
+        const expected = fromBase64url(text)
+        if (expected) expect(codec.reads(text)).toBe(true)
+        if (!codec.reads(text)) return
         const bytes = codec.bytes(text)
         const decoded = codec.text(text)
-        const expected = fromBase64url(text)
         expect(bytes && [...bytes]).toEqual(expected && [...expected])
         if (decoded !== undefined) expect(decoded).toBe(expected && textOf(expected))
       }),
-      { numRuns: 3000 },
+      { numRuns: 6000 },
     )
+  })
+
+  it('J28 agrees with the portable functions on every end of a segment', () => {
+    const codec = new SegmentCodec()
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    for (const start of ['', 'A', '_w', 'AbC', 'AAAA']) {
+      for (const last of alphabet) {
+        const expected = fromBase64url(start + last)
+        expect(codec.bytes(start + last)?.join(), start + last).toBe(expected?.join())
+      }
+    }
+  })
+
+  it('J28 reads no token with a character of which Buffer would take a part, however long', () => {
+    const codec = new SegmentCodec()
+    for (const other of ['\u0141', '\u00c1', '\ud83d\ude00', '+', '/']) {
+      for (const length of [0, 1, 500, 16_382, 16_383]) {
+        expect(codec.reads('A'.repeat(length) + other), `${length} and ${other}`).toBe(false)
+        expect(codec.reads(other + 'A'.repeat(length)), `${other} and ${length}`).toBe(false)
+      }
+    }
+    expect(codec.reads('A'.repeat(16_384))).toBe(true)
+    expect(codec.reads('\u0141'.repeat(16_384))).toBe(false)
+    expect(codec.reads('A'.repeat(16_385))).toBe(false)
   })
 
   it('keeps a byte order mark, and leaves a true U+FFFD to the portable functions', () => {

@@ -6,7 +6,7 @@ interface NodeBuffer extends Uint8Array<ArrayBuffer> {
   // Behind write() and toString(), without the search for the encoding.
   base64urlWrite(text: string, offset: number): number
   latin1Write(text: string, offset: number): number
-  base64urlSlice(start: number, end: number): string
+  utf8Write(text: string, offset: number): number
   utf8Slice(start: number, end: number): string
 }
 interface BufferModule {
@@ -17,10 +17,17 @@ interface BufferModule {
   }
 }
 
-const direct = ['base64urlWrite', 'latin1Write', 'base64urlSlice', 'utf8Slice'] as const
+const direct = ['base64urlWrite', 'latin1Write', 'utf8Write', 'utf8Slice'] as const
 
-/** Room for the payload of a token of the default size. */
-const SCRATCH_BYTES = 16_384
+/** The length of a token of the default size, and room for it as UTF-8 whatever it is made of. */
+const MAX_LENGTH = 16_384
+const SCRATCH_BYTES = 3 * MAX_LENGTH
+
+/**
+ * The characters that a canonical segment may end with, by how many are left over from its groups of 4: those whose
+ * unused bits are zero. One alone is too short for a byte.
+ */
+const lastCharacters: readonly string[] = ['', '', 'AQgw', 'AEIMQUYcgkosw048']
 
 /**
  * Base64url through Node's `Buffer`, several times faster than portable code. Says `undefined` to whatever it is not
@@ -30,11 +37,22 @@ export class SegmentCodec {
   readonly #buffer = nodeBuffer()
   #scratch: NodeBuffer | undefined
 
+  /**
+   * Whether {@link bytes} and {@link text} may be asked about what is cut from `token`: it is ASCII, of which `Buffer`
+   * would take other characters by their lower bits, and has none of the other alphabet, which `Buffer` takes as well.
+   */
+  reads(token: string): boolean {
+    return (
+      this.#room(token)?.utf8Write(token, 0) === token.length &&
+      token.indexOf('+') === -1 &&
+      token.indexOf('/') === -1
+    )
+  }
+
   /** Bytes of a canonical segment. */
   bytes(segment: string): Uint8Array<ArrayBuffer> | undefined {
     const bytes = this.#buffer?.from(segment, 'base64url')
-    // Buffer passes over what is not base64url; what encodes to the same text again had nothing to pass over.
-    return bytes?.base64urlSlice(0, bytes.length) === segment ? bytes : undefined
+    return bytes && isWhole(segment, bytes.length) ? bytes : undefined
   }
 
   /** Text of a canonical segment of UTF-8. */
@@ -42,7 +60,7 @@ export class SegmentCodec {
     const scratch = this.#room(segment)
     if (!scratch) return undefined
     const length = scratch.base64urlWrite(segment, 0)
-    if (scratch.base64urlSlice(0, length) !== segment) return undefined
+    if (!isWhole(segment, length)) return undefined
     const text = scratch.utf8Slice(0, length)
     return text.indexOf('\ufffd') === -1 ? text : undefined // that is what invalid UTF-8 becomes
   }
@@ -62,10 +80,17 @@ export class SegmentCodec {
 
   /** Memory that is used over and over, when the text fits. */
   #room(text: string): NodeBuffer | undefined {
-    if (text.length > SCRATCH_BYTES) return undefined
+    if (text.length > MAX_LENGTH) return undefined
     this.#scratch ??= this.#buffer?.allocUnsafeSlow(SCRATCH_BYTES)
     return this.#scratch
   }
+}
+
+/** Whether a segment is canonical, of which `Buffer`, which passes over what is not base64url, made `length` bytes. */
+function isWhole(segment: string, length: number): boolean {
+  const left = segment.length & 3
+  if (length !== (segment.length * 3) >> 2) return false
+  return left === 0 || lastCharacters[left]!.includes(segment[segment.length - 1]!)
 }
 
 /** Node's `Buffer`, if it has what is used here. */

@@ -86,6 +86,10 @@ describe('strict JSON', () => {
       const value = json.value as { a: object; admin?: unknown }
       expect(value.admin).toBeUndefined()
       expect([Object.keys(value), Object.keys(value.a)]).toEqual([['a'], ['b']])
+      // Nor takes it for something that was written.
+      for (const twice of ['{"a":1,"a":2}', '[{"b":{"":0,"":0}}]']) {
+        expect(parse(twice)).toEqual({ ok: false, reason: 'duplicate_key' })
+      }
     } finally {
       delete everything.admin
     }

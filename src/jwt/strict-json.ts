@@ -35,6 +35,15 @@ export function parseStrictJson(bytes: Uint8Array, maxDepth = MAX_JSON_DEPTH): S
 
 /** As {@link parseStrictJson}, for text that was decoded strictly. */
 export function parseStrictText(text: string, maxDepth = MAX_JSON_DEPTH): StrictJson {
+  const json = parseOpenText(text, maxDepth)
+  return json.ok ? { ok: true, value: seal(json.value) } : json
+}
+
+/**
+ * As {@link parseStrictText}, for who seals the value later, or never: it is not frozen, and of its objects only the one
+ * at the top has lost its prototype. {@link seal} an object below before looking into it.
+ */
+export function parseOpenText(text: string, maxDepth = MAX_JSON_DEPTH): StrictJson {
   if (text.charCodeAt(0) === 0xfeff) return refuse('byte_order_mark')
   let value: unknown
   try {
@@ -43,20 +52,32 @@ export function parseStrictText(text: string, maxDepth = MAX_JSON_DEPTH): Strict
     return refuse('not_json')
   }
   const depth = Math.min(maxDepth, 128)
-  const hasEscapes = text.indexOf('\\') !== -1
-  const seen: Seen = { keys: 0, length: 0, hasEscapes, isPolluted: isPolluted() }
+  const careful = text.indexOf('\\') !== -1 || isPolluted()
   try {
-    const frozenValue = frozen(value, seen, depth)
     // JSON.parse keeps the last of several members with one name, and so leaves out at least `"":0,`. A text with no
     // room for that is sound. In others, such as one with spaces, its members are counted.
-    if (text.length - seen.length < SHORTEST_MEMBER) return { ok: true, value: frozenValue }
-    const keysWritten = countKeys(text, depth)
-    if (keysWritten === undefined) return refuse('too_deep')
-    return seen.keys === keysWritten ? { ok: true, value: frozenValue } : refuse('duplicate_key')
+    if (text.length - shortestLength(value, depth, careful) >= SHORTEST_MEMBER) {
+      const written = countKeys(text, depth)
+      if (written === undefined) return refuse('too_deep')
+      if (written !== countMembers(value)) return refuse('duplicate_key')
+    }
   } catch (error) {
     if (!(error instanceof Refused)) throw error
     return refuse(countKeys(text, depth) === undefined ? 'too_deep' : error.refusal)
   }
+  return { ok: true, value: isJsonObject(value) ? Object.setPrototypeOf(value, null) : value }
+}
+
+/** What JSON.parse made, frozen to the last level, its objects without a prototype. Sealed again, it is a copy. */
+export function seal<T>(value: T): T
+export function seal(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return Object.freeze(value.map(seal))
+  // A copy, since V8 gives every single object that is frozen without its old prototype a hidden class of its own. And
+  // not Object.create(null), which V8 makes a hash table, four times slower to fill and freeze.
+  const copy: Record<string, unknown> = Object.setPrototypeOf({}, null)
+  for (const [name, item] of Object.entries(value)) copy[name] = seal(item)
+  return Object.freeze(copy)
 }
 
 /** Whether a parsed value is an object, and not an array. */
@@ -113,80 +134,63 @@ function endOfString(text: string, start: number): number {
 /** What a member takes that is written once more: two quotes, a colon, a comma and a value of one character. */
 const SHORTEST_MEMBER = 5
 
-/** What was found in a value. */
-interface Seen {
-  keys: number
-  /** The fewest characters in which the value can be written. */
-  length: number
-  readonly hasEscapes: boolean
-  readonly isPolluted: boolean
-}
-
 /** Whether somebody gave all objects a member, which a loop over those of a parsed object would meet. */
 function isPolluted(): boolean {
   for (const _ in {}) return true
   return false
 }
 
-function frozen(value: unknown, seen: Seen, depth: number): unknown {
+/**
+ * The fewest characters in which the value can be written.
+ *
+ * @param careful Whether text may hold a lone surrogate, and an object members that are not its own.
+ * @throws {@link Refused}
+ */
+function shortestLength(value: unknown, depth: number, careful: boolean): number {
   if (typeof value === 'string') {
-    seen.length += value.length + 2
-    return wellFormed(value, seen.hasEscapes)
+    if (careful) checkWellFormed(value)
+    return value.length + 2
   }
-  if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new Refused('number_out_of_range')
-    seen.length += shortestNumber(value)
-    return value
-  }
-  if (typeof value !== 'object' || value === null) {
-    seen.length += value === false ? 5 : 4
-    return value
-  }
+  if (typeof value === 'number') return shortestNumber(value)
+  if (typeof value !== 'object' || value === null) return value === false ? 5 : 4
   if (depth === 0) throw new Refused('too_deep')
+  // Two brackets or braces, and a comma between two items; of a member also two quotes and a colon.
+  let length = 1
   if (Array.isArray(value)) {
-    // Two brackets, and a comma between two items.
-    seen.length += value.length === 0 ? 2 : value.length + 1
     for (let at = 0; at < value.length; at++) {
-      const item: unknown = value[at]
-      if (typeof item === 'string' && !seen.hasEscapes) seen.length += item.length + 2
-      else value[at] = frozen(item, seen, depth - 1)
+      length += shortestLength(value[at], depth - 1, careful) + 1
     }
-    return Object.freeze(value)
-  }
-  // Not Object.create(null), which V8 makes a hash table, four times slower to fill and freeze.
-  const out: Record<string, unknown> = Object.setPrototypeOf({}, null)
-  const fields = value as Record<string, unknown>
-  let keys = 0
-  let length = 0
-  for (const key in fields) {
-    if (seen.isPolluted && !Object.hasOwn(fields, key)) continue
-    const item = fields[key]
-    keys++
-    length += key.length
-    if (seen.hasEscapes) wellFormed(key, true)
-    if (typeof item === 'string' && !seen.hasEscapes) {
-      length += item.length + 2
-      out[key] = item
-    } else {
-      out[key] = frozen(item, seen, depth - 1)
+  } else {
+    const members = value as Record<string, unknown>
+    for (const name in members) {
+      if (careful && !isSoundName(members, name)) continue
+      length += name.length + shortestLength(members[name], depth - 1, careful) + 4
     }
   }
-  seen.keys += keys
-  // Two braces, and of each member two quotes, a colon and a comma, but for the last.
-  seen.length += length + (keys === 0 ? 2 : keys * 4 + 1)
-  return Object.freeze(out)
+  return Math.max(length, 2)
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const inner = Object.values(value).reduce((sum: number, item) => sum + countMembers(item), 0)
+  return inner + (Array.isArray(value) ? 0 : Object.keys(value).length)
 }
 
 /** The fewest characters of a number: its digits, when it is whole and an exponent saves none; else at least one. */
 function shortestNumber(value: number): number {
+  if (!Number.isFinite(value)) throw new Refused('number_out_of_range')
   if (!Number.isSafeInteger(value) || value < 10 || value % 1000 === 0) return 1
   let digits = 2
   for (let power = 100; value >= power; power *= 10) digits++
   return digits
 }
 
+function isSoundName(members: object, name: string): boolean {
+  checkWellFormed(name)
+  return Object.hasOwn(members, name)
+}
+
 // Decoded UTF-8 holds no lone surrogate, so that only an escape can make one.
-function wellFormed(text: string, hasEscapes: boolean): string {
-  if (hasEscapes && !isWellFormed(text)) throw new Refused('lone_surrogate')
-  return text
+function checkWellFormed(text: string): void {
+  if (!isWellFormed(text)) throw new Refused('lone_surrogate')
 }

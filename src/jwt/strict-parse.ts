@@ -1,12 +1,12 @@
-import { fromBase64url, isWellFormed } from '../bytes.js'
+import { fromBase64url, isWellFormed, textOf } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { SegmentCodec } from './segment-codec.js'
 import {
   isJsonObject,
   type JsonObject,
-  parseStrictJson,
-  parseStrictText,
+  parseOpenText,
   type StrictJson,
+  seal,
 } from './strict-json.js'
 
 /** The longest token that is looked at by default. */
@@ -31,6 +31,39 @@ export interface ParsedJws {
   readonly signature: Uint8Array<ArrayBuffer>
 }
 
+class Jws implements ParsedJws {
+  readonly header: JwsHeader
+  readonly signingInput: string
+  readonly signature: Uint8Array<ArrayBuffer>
+  readonly #open: JsonObject
+  #payload: JsonObject | undefined
+
+  constructor(
+    header: JwsHeader,
+    payload: JsonObject,
+    signingInput: string,
+    signature: Uint8Array<ArrayBuffer>,
+  ) {
+    this.header = header
+    this.signingInput = signingInput
+    this.signature = signature
+    this.#open = payload
+  }
+
+  // Sealing costs as much as a tenth of all else that is not the signature, and few ask.
+  get payload(): JsonObject {
+    this.#payload ??= seal(this.#open)
+    return this.#payload
+  }
+
+  static open(jws: ParsedJws): JsonObject {
+    return #open in jws ? jws.#open : jws.payload
+  }
+}
+
+/** The claims as {@link parseOpenText} leaves them, for who reads them, {@link seal}s what lies below, and keeps none. */
+export const openPayload: (jws: ParsedJws) => JsonObject = Jws.open
+
 /**
  * Takes a compact JWS ([RFC 7515 §7.1](https://www.rfc-editor.org/rfc/rfc7515#section-7.1)) with a JSON object as
  * payload apart, and refuses whatever two readers could understand differently: base64url that is not canonical,
@@ -47,13 +80,18 @@ export function parseJws(token: string, maxBytes = MAX_TOKEN_BYTES): ParsedJws {
 const MAX_HEADERS = 64
 const MAX_HEADER_LENGTH = 512
 
+interface KnownHeader {
+  /** The segment as it stood, with the dot behind it. */
+  readonly text: string
+  readonly header: JwsHeader
+}
+
 /** {@link parseJws} for many tokens: remembers what the last headers said. */
 export class JwsParser {
   readonly #codec: SegmentCodec
-  readonly #headers = new Map<string, JwsHeader>()
-  /** The header of the last token, with its dot: comparing it costs less than hashing it. */
-  #lastText = '.'
-  #lastHeader: JwsHeader | undefined
+  readonly #headers = new Map<string, KnownHeader>()
+  /** That of the last token: comparing its text costs less than hashing it. */
+  #last: KnownHeader | undefined
 
   constructor(codec = new SegmentCodec()) {
     this.#codec = codec
@@ -67,47 +105,57 @@ export class JwsParser {
         reason: `the token is longer than ${maxBytes} bytes`,
       })
     }
-    const isLast = this.#lastHeader !== undefined && token.startsWith(this.#lastText)
-    const first = isLast ? this.#lastText.length - 1 : token.indexOf('.')
+    // V8 compares a slice four times faster than startsWith() does.
+    const last = this.#last?.text
+    const known = last !== undefined && token.slice(0, last.length) === last
+    const first = known ? last.length - 1 : token.indexOf('.')
     const second = token.indexOf('.', first + 1)
     if (first === -1 || second === -1 || token.indexOf('.', second + 1) !== -1) {
       throw malformed('the token does not have three segments')
     }
-    const header = isLast ? this.#lastHeader! : this.#header(token.slice(0, first))
+    const codec = this.#codec.reads(token) ? this.#codec : undefined
+    const { header } = known ? this.#last! : this.#find(token.slice(0, first), codec)
     const tail = token.slice(second + 1)
-    const signature = this.#codec.bytes(tail) ?? fromBase64url(tail)
+    const signature = codec?.bytes(tail) ?? fromBase64url(tail)
     if (!signature) throw malformed('the signature is not canonical base64url')
     if (signature.length === 0) throw malformed('the signature is empty')
-    const payload = this.#object(token.slice(first + 1, second), 'payload')
-    return Object.freeze({ header, payload, signingInput: token.slice(0, second), signature })
+    const payload = objectOf(token.slice(first + 1, second), 'payload', codec)
+    return new Jws(header, payload, token.slice(0, second), signature)
   }
 
-  #header(segment: string): JwsHeader {
-    let header = this.#headers.get(segment)
-    if (!header) {
-      header = readHeader(this.#object(segment, 'header'))
-      if (segment.length > MAX_HEADER_LENGTH) return header
-      if (this.#headers.size >= MAX_HEADERS) this.#headers.clear()
-      this.#headers.set(this.#codec.copy(segment), header)
+  #find(segment: string, codec: SegmentCodec | undefined): KnownHeader {
+    const known = this.#headers.get(segment)
+    if (known) {
+      this.#last = known
+      return known
     }
-    this.#lastText = this.#codec.copy(`${segment}.`)
-    this.#lastHeader = header
-    return header
+    const header = readHeader(objectOf(segment, 'header', codec))
+    const found = { text: this.#codec.copy(`${segment}.`), header }
+    if (segment.length > MAX_HEADER_LENGTH) return found
+    if (this.#headers.size >= MAX_HEADERS) this.#headers.clear()
+    this.#headers.set(found.text.slice(0, -1), found)
+    this.#last = found
+    return found
   }
+}
 
-  #object(segment: string, part: 'header' | 'payload'): JsonObject {
-    const text = this.#codec.text(segment)
-    const json = text === undefined ? readSegment(segment, part) : parseStrictText(text)
-    if (!json.ok) throw malformed(`the ${part} is refused: ${json.reason}`)
-    if (!isJsonObject(json.value)) throw malformed(`the ${part} is not a JSON object`)
-    return json.value
-  }
+function objectOf(
+  segment: string,
+  part: 'header' | 'payload',
+  codec: SegmentCodec | undefined,
+): JsonObject {
+  const text = codec?.text(segment)
+  const json = text === undefined ? readSegment(segment, part) : parseOpenText(text)
+  if (!json.ok) throw malformed(`the ${part} is refused: ${json.reason}`)
+  if (!isJsonObject(json.value)) throw malformed(`the ${part} is not a JSON object`)
+  return json.value
 }
 
 function readSegment(segment: string, part: 'header' | 'payload'): StrictJson {
   const bytes = fromBase64url(segment)
   if (!bytes) throw malformed(`the ${part} is not canonical base64url`)
-  return parseStrictJson(bytes)
+  const text = textOf(bytes)
+  return text === undefined ? { ok: false, reason: 'not_utf8' } : parseOpenText(text)
 }
 
 function readHeader(fields: JsonObject): JwsHeader {

@@ -25,9 +25,9 @@ export async function verifyJws(
   if (checked) await checked
 }
 
-/** What a token says about its key. */
-export function wantedKey({ header: { alg, kid } }: ParsedJws): WantedKey {
-  return kid === undefined ? { alg: alg as JwsAlgorithm } : { alg: alg as JwsAlgorithm, kid }
+/** What a token says about its key. Whether `alg` is one is for {@link keyFor} to see. */
+export function wantedKey(jws: ParsedJws): WantedKey {
+  return jws.header as WantedKey
 }
 
 /**
