@@ -33,6 +33,11 @@ describe('sigv4, what it remembers of earlier requests', () => {
         await refused(withHeader(request, 'x-unsigned', '1'), 'ERR_UNSIGNED_HEADER')
         await refused(withHeader(request, 'x-amz-date', undefined), 'ERR_MALFORMED_SIGNATURE')
         await refused(withHeader(request, 'content-type', 'text/html'), 'ERR_BAD_SIGNATURE')
+        const bell = withHeader(request, 'content-type', 'text/plain\u0007')
+        await refused(bell, 'ERR_MALFORMED_SIGNATURE')
+        // Blanks at the ends and in a row are not signed (S11), whatever the value before looked like.
+        const blanks = withHeader(request, 'content-type', ' text/plain\t')
+        expect(await codeOf(verifier.verify(blanks)), `${n}: blanks`).toBeUndefined()
         const authorization = headerOf(request, 'authorization')
         const list = authorization.replace(';host', '')
         await refused(withHeader(request, 'authorization', list), 'ERR_UNSIGNED_HEADER')

@@ -68,6 +68,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #turns = new FairTurns()
   /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
   readonly #bearerOnly: boolean
+  readonly #takesTokens: boolean
   readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
@@ -89,6 +90,7 @@ export class InboundVerifier implements TokenVerifier {
     this.#audit = new Audit(audit, clock)
     this.#context = Object.freeze({ clock, resource })
     this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
+    this.#takesTokens = this.#authenticators.some(({ advertise }) => advertise)
     this.#userIdHeaders = new Set([
       USER_ID_HEADER.toLowerCase(),
       ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
@@ -102,7 +104,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verify(request: Request | RawRequest): Promise<Principal> {
     const read = () => inboundRequest(request, this.#parser)
-    const token = bearerCredentials(request)
+    const token = this.#takesTokens ? bearerCredentials(request) : undefined
     // What is no token may want the body at once: the application may be about to read it.
     if (!this.#bearerOnly && token === undefined) return this.#decide(read)
     return this.#recall(token, request) ?? this.#inTurn(read)

@@ -29,7 +29,8 @@ export class HeaderFields {
       const slot = slotOf[at]!
       if (slot === -1) continue
       // The signature itself has one spelling: nothing about it is mended, and whoever reads it checks it.
-      const read = slot === authorization || isPlain(value) ? value : canonicalValue(value)
+      const asIs = slot === authorization || isKnownPlain(layout, at, value)
+      const read = asIs ? value : canonicalValue(value)
       // Slots are numbered as names come, so that only a name that came before has one that is filled.
       if (hasRepeated && slot < values.length) values[slot] += `,${read}`
       else values.push(read)
@@ -42,6 +43,14 @@ export class HeaderFields {
     const slot = this.layout.slot(name)
     return slot === undefined ? undefined : this.values[slot]
   }
+}
+
+/** To compare a value with the one before costs a tenth of reading it. */
+function isKnownPlain(layout: HeaderLayout, at: number, value: string): boolean {
+  if (layout.isKnown(at, value)) return true
+  if (!isPlain(value)) return false
+  layout.know(at, value)
+  return true
 }
 
 /** Shorter values are read faster by a loop than by a regular expression. */

@@ -16,6 +16,8 @@ export class HeaderLayout {
   readonly slotOf: readonly number[]
   /** The slot of the signature, whose value is read elsewhere. */
   readonly authorization: number
+  /** Of each field the last value that was in canonical form: session token, host and type seldom change. */
+  readonly #plain: string[]
   #signed: SignedLayout | undefined
 
   /** @throws `InboundAuthError` */
@@ -37,6 +39,7 @@ export class HeaderLayout {
     })
     this.#spelled = pairs.map(([spelled]) => spelled)
     this.authorization = this.#slots.get('authorization') ?? -1
+    this.#plain = pairs.map(() => '')
   }
 
   /** Whether these are the fields it was made of, name by name. */
@@ -45,6 +48,15 @@ export class HeaderLayout {
     if (pairs.length !== spelled.length) return false
     for (let at = 0; at < spelled.length; at++) if (pairs[at]![0] !== spelled[at]) return false
     return true
+  }
+
+  /** Whether this value of the field at `at` was last seen to be in canonical form. */
+  isKnown(at: number, value: string): boolean {
+    return this.#plain[at] === value
+  }
+
+  know(at: number, value: string): void {
+    if (value.length <= MAX_REMEMBERED_VALUE) this.#plain[at] = value
   }
 
   get hasRepeated(): boolean {
@@ -95,6 +107,7 @@ export interface SignedLayout {
 const MAX_LAYOUTS = 8
 const MAX_REMEMBERED_FIELDS = 64
 const MAX_REMEMBERED_LENGTH = 4_096
+const MAX_REMEMBERED_VALUE = 2_048
 
 /** Remembers layouts, the last one used first. */
 export class HeaderLayouts {

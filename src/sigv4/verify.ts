@@ -1,10 +1,10 @@
 import { InboundAuthError } from '../errors/inbound.js'
-import { isHash, type PresentedSignature } from './authorization.js'
+import type { PresentedSignature } from './authorization.js'
 import { type Body, hashBody } from './body.js'
 import { canonicalHead } from './canonical.js'
 import type { Digest, SigningKey, Soon } from './digest.js'
 import type { HeaderFields } from './header-fields.js'
-import { unsupported } from './refusal.js'
+import { malformed, unsupported } from './refusal.js'
 import type { PathStyle, SplitTarget } from './target.js'
 
 /** A request with a signature, read but not judged. */
@@ -28,6 +28,9 @@ export interface SignatureRules {
   /** Headers, in lower case, that must be signed where they are present, and must not be repeated. */
   readonly protectedHeaders: ReadonlySet<string>
 }
+
+/** Characters of a hash, and of a signature. */
+const HASH_LENGTH = 64
 
 /** Headers of which two readers could take different ones. */
 const onceOnly: ReadonlySet<string> = new Set([
@@ -100,13 +103,14 @@ function checkDeclaredHash(presented: PresentedSignature, rules: SignatureRules)
     if (presented.form === 'query' && rules.pathStyle === 's3') refuseUnsigned(rules)
     return
   }
-  if (isHash(declared)) return
+  // That they are hexadecimal digits is looked at when it turns out to be another hash than that of the body.
+  if (declared.length === HASH_LENGTH) return
   if (declared === 'UNSIGNED-PAYLOAD' || declared === 'STREAMING-UNSIGNED-PAYLOAD-TRAILER') {
     refuseUnsigned(rules)
   } else if (declared.startsWith('STREAMING-')) {
     throw unsupported('bodies signed in chunks or as events are not accepted')
   } else {
-    throw mismatch('x-amz-content-sha256 is no hash')
+    throw noHash()
   }
 }
 
@@ -168,14 +172,17 @@ function conclude(
   known: boolean,
   declared: string | undefined,
 ): Soon<string> {
-  const right = digest.same(expected, request.presented.signature)
+  const { signature } = request.presented
+  const right = digest.same(expected, signature)
   if (!right || !known) {
+    if (!isHash(signature)) throw malformed('the signature is not 64 lower-case hexadecimal digits')
+    if (declared?.length === HASH_LENGTH && !isHash(declared)) throw noHash()
     throw new InboundAuthError('ERR_BAD_SIGNATURE', {
       reason: 'no known key made this signature of this request',
     })
   }
-  // 64 characters: of what may be declared, a hash alone has as many.
-  if (declared?.length === 64) {
+  // Of what may be declared, a hash alone has as many characters.
+  if (declared?.length === HASH_LENGTH) {
     const checked = checkBody(request, rules, digest, declared)
     if (checked instanceof Promise) return checked.then(() => expected)
   }
@@ -198,8 +205,16 @@ function compareBody(hash: string, declared: string): void {
   if (hash !== declared) throw mismatch('the body is not the one that was signed')
 }
 
+function isHash(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text)
+}
+
 function expired(reason: string): InboundAuthError {
   return new InboundAuthError('ERR_SIGNATURE_EXPIRED', { reason })
+}
+
+function noHash(): InboundAuthError {
+  return mismatch('x-amz-content-sha256 is no hash')
 }
 
 function mismatch(reason: string): InboundAuthError {
