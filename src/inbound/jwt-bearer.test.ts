@@ -9,6 +9,7 @@ import {
   signToken,
   startIssuer,
 } from '../../test/support/issuer.js'
+import type { JsonObject } from '../jwt/strict-json.js'
 import { isPrincipal, type Principal, presentedToken } from '../principal.js'
 import { jwtBearer } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
@@ -252,6 +253,22 @@ describe('jwtBearer', () => {
     expect(Object.getPrototypeOf(act)).toBeNull()
     expect(Object.getPrototypeOf(a[0])).toBeNull()
     expect(Object.isFrozen(a) && Object.isFrozen(a[0])).toBe(true)
+  })
+
+  it('J73 shows functions of the profile claims that they cannot change', async () => {
+    const shown: unknown[] = []
+    const look = (claims: Readonly<Record<string, unknown>>) => {
+      shown.push(claims)
+      return undefined
+    }
+    const profile = { refuse: look, isClient: (claims: JsonObject) => look(claims) !== undefined }
+    const principal = await verifierOf({ profile }).verifyToken(sign({ nested: { a: [{}] } }))
+    expect(shown).toEqual([principal.claims, principal.claims])
+    for (const claims of shown as { nested: { a: object[] } }[]) {
+      for (const part of [claims, claims.nested, claims.nested.a, claims.nested.a[0]]) {
+        expect(Object.isFrozen(part)).toBe(true)
+      }
+    }
   })
 
   it('J62 gives may_act no meaning', async () => {

@@ -3,7 +3,7 @@ import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
 import type { PublicKey } from '../jwt/public-key.js'
-import type { JsonObject } from '../jwt/strict-json.js'
+import { type JsonObject, seal } from '../jwt/strict-json.js'
 import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
 import { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
@@ -189,10 +189,13 @@ function endOf({ clockToleranceMs, maxTokenAgeMs }: JwtBearerRules, claims: Json
 
 function principalOf(
   { rules, scopes: known }: Policy,
-  { jws, claims, issuer }: Presented,
+  { jws, claims: open, issuer }: Presented,
   token: string,
   nowMs: number,
 ): Principal {
+  // Functions of the profile may be the application's: they get what nobody can change.
+  const isShown = rules.profile.refuse !== undefined || rules.profile.isClient !== undefined
+  const claims = isShown ? jws.payload : open
   refuseOtherTokens(jws.header.typ, claims, rules.profile)
   const registered = readClaims(claims, {
     nowMs,
@@ -215,7 +218,7 @@ function principalOf(
       scopes,
       audience,
       actor,
-      claims: () => jws.payload,
+      claims: isShown ? claims : () => seal(claims), // and not the token's own, which would stay with it
       expiresAtMs,
       user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
     },
