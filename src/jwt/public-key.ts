@@ -1,4 +1,4 @@
-import { builtin } from '../builtin.js'
+import { nodeBuiltin } from '../builtin.js'
 import { fromBase64url } from '../bytes.js'
 import { isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
 import { type NodeCrypto, nodeCheck, type SignatureCheck, webCheck } from './signature.js'
@@ -105,12 +105,7 @@ export class PublicKey {
   }
 }
 
-/** Node's own; what other runtimes offer under the name is not what is tested here. */
-function nodeCrypto(): NodeCrypto | undefined {
-  const agent = globalThis.navigator?.userAgent
-  const isNode = agent === undefined || agent.startsWith('Node.js/')
-  return isNode ? builtin<NodeCrypto>('node:crypto') : undefined
-}
+const nodeCrypto = () => nodeBuiltin<NodeCrypto>('node:crypto')
 
 /** Only the fields that make the key go on to the platform. */
 function readMaterial(jwk: JsonObject): JsonWebKey | string {

@@ -1,4 +1,4 @@
-import { builtin } from '../builtin.js'
+import { nodeBuiltin } from '../builtin.js'
 
 /** What is used of Node's `Buffer`. */
 interface NodeBuffer extends Uint8Array<ArrayBuffer> {
@@ -95,6 +95,6 @@ function isWhole(segment: string, length: number): boolean {
 
 /** Node's `Buffer`, if it has what is used here. */
 function nodeBuffer(): BufferModule['Buffer'] | undefined {
-  const found = builtin<BufferModule>('node:buffer')?.Buffer
+  const found = nodeBuiltin<BufferModule>('node:buffer')?.Buffer
   return direct.every((name) => typeof found?.prototype[name] === 'function') ? found : undefined
 }

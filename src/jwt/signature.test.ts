@@ -213,6 +213,23 @@ describe('node:crypto and Web Crypto', () => {
     if (beyond < 1n << 2048n) expect(await verdict(input, number(beyond, 256))).toBe(false)
   })
 
+  it.each(['RS256', 'PS256', 'PS384', 'PS512'] as const)(
+    'J18 J20 refuse a signature of %s that came without its leading zero, or with one more',
+    async (alg) => {
+      const { sign, verdict } = await bothWays(alg)
+      // One signature in 256 begins with a zero.
+      for (let n = 0; ; n++) {
+        const input = `${inputFor(alg)}${encode({ n })}`
+        const real = sign(input)
+        if (real[0] !== 0) continue
+        expect(await verdict(input, real)).toBe(true)
+        expect(await verdict(input, real.slice(1))).toBe(false)
+        expect(await verdict(input, Buffer.concat([Buffer.alloc(1), real]))).toBe(false)
+        return
+      }
+    },
+  )
+
   it.each(['PS256', 'PS384', 'PS512'] as const)(
     'agree that the salt of %s has one length',
     async (alg) => {

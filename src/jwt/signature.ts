@@ -1,4 +1,4 @@
-import { base64url } from '../bytes.js'
+import { base64url, fromBase64url } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { JwsAlgorithm } from './algorithm.js'
 import { SegmentCodec } from './segment-codec.js'
@@ -50,10 +50,12 @@ export function nodeCheck(
         saltLength: Number(alg.slice(2)) / 8, // RFC 7518 §3.5
       }
     : key
+  const length = signatureLength(material, alg)
   const codec = new SegmentCodec()
   // Used over and over: V8 goes to the allocator of the system for each array beyond 64 bytes.
   const room = half === undefined ? undefined : new Uint8Array(2 * half + DER_EXTRA)
   return ({ signingInput, signature }) => {
+    if (signature.length !== length) return false
     const form = half === undefined ? signature : ecdsaDer(signature, half, room)
     try {
       return form !== undefined && crypto.verify(hash, codec.ascii(signingInput), way, form)
@@ -76,7 +78,9 @@ export async function webCheck(material: JsonWebKey, alg: JwsAlgorithm): Promise
   } catch {
     throw refusedKey()
   }
+  const length = signatureLength(material, alg)
   return async ({ signingInput, signature }) => {
+    if (signature.length !== length) return false
     try {
       await compactVerify(`${signingInput}.${base64url(signature)}`, key, { algorithms: [alg] })
       return true
@@ -84,6 +88,18 @@ export async function webCheck(material: JsonWebKey, alg: JwsAlgorithm): Promise
       return false
     }
   }
+}
+
+/**
+ * Bytes of a signature. Platforms leave the look at it out where a number is meant: of RSASSA-PSS, OpenSSL takes one
+ * without its leading zeros ([RFC 8017 §8.1.2](https://www.rfc-editor.org/rfc/rfc8017#section-8.1.2) does not).
+ */
+function signatureLength(material: JsonWebKey, alg: JwsAlgorithm): number {
+  const half = halfBytes[alg]
+  if (half !== undefined) return 2 * half
+  if (alg === 'EdDSA') return 64
+  const modulus = fromBase64url(material.n ?? '') ?? new Uint8Array()
+  return modulus.length - modulus.findIndex((byte) => byte !== 0)
 }
 
 /** What DER adds at most: 3 bytes before the two numbers, and 3 to each. */
