@@ -24,7 +24,7 @@ const layers = [
   ['jwt', 'sigv4', 'vault'],
   ['http', 'audit', 'access-token'],
   ['principal', 'single-flight'],
-  ['secret', 'option-names'],
+  ['secret', 'option-names', 'address'],
   ['bytes', 'clock', 'errors', 'builtin'],
 ]
 

@@ -1,7 +1,8 @@
 /** Checks that authenticators share; each throws a `TypeError` that names the option and shows its value. */
+
+import { describeUrl, refuseUrl } from '../address.js'
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { describeUrl, refuseUrl } from '../http.js'
 
 /** @throws `TypeError` when `options` is no object, or has a name that is none of `known`. */
 export function checkNames(of: string, options: unknown, known: readonly string[]): void {

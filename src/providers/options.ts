@@ -1,6 +1,6 @@
+import { describeAddress, isLoopback, refuseUrl } from '../address.js'
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { describeAddress, isLoopback, refuseUrl } from '../http.js'
 
 /**
  * Checks an option that is an address of a server.
