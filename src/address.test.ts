@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeAddress, isLoopback, isSpecialAddress, refuseUrl } from './address.js'
+import { checkUrl, describeAddress, isLoopback, isSpecialAddress, refuseUrl } from './address.js'
 
 describe('refuseUrl', () => {
   const refused = [
@@ -172,5 +172,29 @@ describe('describeAddress', () => {
     ['https://a.example/\u202E', 'https://a.example/%E2%80%AE'],
   ])('W05 shows neither password nor query: %s', (address, shown) => {
     expect(describeAddress(address)).toBe(shown)
+  })
+})
+
+describe('checkUrl', () => {
+  it.each<[unknown, string]>([
+    [undefined, 'jwksUri must be an absolute URL; got undefined.'],
+    [5, 'jwksUri must be an absolute URL; got 5.'],
+    ['/jwks', 'jwksUri must be an absolute URL; got /jwks.'],
+    ['https://u:s3cr3t@:bad:/?s3cr3t', 'jwksUri must be an absolute URL; got …:bad:/….'],
+    ['https://u:s3cr3t@a.example/', 'jwksUri https://a.example/ carries user info; remove it.'],
+    ['https://10.0.0.1/k?s3cr3t', expect.stringMatching(/^jwksUri https:\/\/10\.0\.0\.1\/k is a/)],
+    ['http://a.example/', expect.stringMatching(/^jwksUri http:\/\/a\.example\/ is not https/)],
+    ['http://localhost:1/', expect.stringContaining('allowInsecureLoopback: true')],
+    ['https://a.example/#s3cr3t', 'jwksUri https://a.example/ has a fragment; remove it.'],
+    ['https://a.example/#', 'jwksUri https://a.example/ has a fragment; remove it.'],
+  ])('O37 W05 names the option and shows neither password nor query: %s', (value, message) => {
+    const check = () => checkUrl(value, 'jwksUri', false)
+    expect(check).toThrow(TypeError)
+    expect(check).toThrow(expect.objectContaining({ message }))
+  })
+
+  it('gives the URL as it is written', () => {
+    expect(checkUrl('https://A.example:443', 'issuer', false)).toBe('https://A.example:443')
+    expect(checkUrl('http://localhost:1', 'issuer', true)).toBe('http://localhost:1')
   })
 })

@@ -1,7 +1,7 @@
 import { printable } from './errors/base.js'
 
 /** Origin and path, fit for a message: no query, no user info. */
-export function describeUrl(url: URL): string {
+function describeUrl(url: URL): string {
   return printable(`${url.protocol}//${url.host}${url.pathname}`, 200)
 }
 
@@ -25,6 +25,22 @@ export function refuseUrl(url: URL, allowInsecureLoopback: boolean): string | un
     return 'is a private, link-local or otherwise special address; name the server by its host name.'
   }
   return undefined
+}
+
+/**
+ * Checks an option that is a URL which may be talked to. A fragment is never sent, so that it is a mistake.
+ *
+ * @throws `TypeError` naming the option.
+ */
+export function checkUrl(value: unknown, option: string, allowInsecureLoopback: boolean): string {
+  const shown = describeAddress(value)
+  if (typeof value !== 'string' || !URL.canParse(value)) {
+    throw new TypeError(`${option} must be an absolute URL; got ${shown}.`)
+  }
+  const refusal = refuseUrl(new URL(value), allowInsecureLoopback)
+  if (refusal) throw new TypeError(`${option} ${shown} ${refusal}`)
+  if (value.includes('#')) throw new TypeError(`${option} ${shown} has a fragment; remove it.`)
+  return value
 }
 
 /** Whether a URL's `hostname` is this machine by its very name. */

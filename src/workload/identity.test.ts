@@ -124,7 +124,7 @@ describe('WorkloadIdentity, its options', () => {
     'https://app.example\\@evil.example/',
   ])('refuses the return URL %s', (url) => {
     expect(() => make({ allowedReturnUrls: ['https://ok.example/', url] })).toThrow(
-      /^allowedReturnUrls: (?!.*canary)/,
+      /^allowedReturnUrls (?!.*canary)/,
     )
   })
 

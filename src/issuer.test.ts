@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest'
+import { checkIssuerUrl, issuersOf, metadataUrls } from './issuer.js'
+
+describe('the places of metadata', () => {
+  it.each([
+    ['https://a.example/.well-known/openid-configuration', 'https://a.example'],
+    ['https://a.example/t/.well-known/openid-configuration', 'https://a.example/t'],
+    ['https://a.example/.well-known/oauth-authorization-server', 'https://a.example'],
+    ['https://a.example/.well-known/oauth-authorization-server/t', 'https://a.example/t'],
+  ])('J45 tells from %s the issuer without and with a slash', (url, base) => {
+    expect(issuersOf(url)).toEqual([base, `${base}/`])
+    expect(metadataUrls(base)).toContain(url)
+  })
+
+  it.each([
+    'https://a.example/metadata',
+    'https://a.example/.well-known/oauth-authorization-servers',
+    'https://a.example/.well-known/openid-configuration?p=1',
+  ])('J45 tells no issuer from %s', (url) => {
+    expect(issuersOf(url)).toEqual([])
+  })
+})
+
+describe('checkIssuerUrl', () => {
+  it.each(['https://a.example?s3cr3t', 'https://a.example/t?'])('refuses a query: %s', (value) => {
+    const check = () => checkIssuerUrl(value, 'issuer', false)
+    expect(check).toThrow(/^issuer https:\/\/a\.example\/t? must have no query/)
+  })
+
+  it('gives the issuer letter by letter', () => {
+    expect(checkIssuerUrl('https://a.example', 'issuer', false)).toBe('https://a.example')
+    expect(checkIssuerUrl('https://a.example/', 'issuer', false)).toBe('https://a.example/')
+  })
+})
