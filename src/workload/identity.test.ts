@@ -128,6 +128,24 @@ describe('WorkloadIdentity, its options', () => {
     )
   })
 
+  it.each([
+    'https://*.app.example/connected',
+    'https://app.example/*',
+    'https://app.example:*/connected',
+    'https://u:canary@app.example/a*b?x=canary',
+    '*',
+  ])('refuses the wildcard in the return URL %s', (url) => {
+    expect(() => make({ allowedReturnUrls: [url] })).toThrow(TypeError)
+    expect(() => make({ allowedReturnUrls: [url] })).toThrow(
+      /^allowedReturnUrls (?!.*canary).* has a wildcard. Return URLs are compared as a whole/,
+    )
+  })
+
+  it('takes an asterisk in the query of a return URL, where nobody expects a pattern', () => {
+    const acting = make({ allowedReturnUrls: ['https://app.example/?x=*'] }).actAsSelf()
+    expect(allowedReturnUrls(acting)).toEqual(['https://app.example/?x=*'])
+  })
+
   it('keeps a copy of the return URLs, for the library alone', () => {
     const urls = ['https://app.example/connected?x=1']
     const acting = make({ allowedReturnUrls: urls }).actAsSelf()

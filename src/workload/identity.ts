@@ -72,10 +72,9 @@ export class WorkloadIdentity {
     if (!Array.isArray(allowedReturnUrls)) {
       throw new TypeError('allowedReturnUrls must be an array of URLs.')
     }
-    for (const url of allowedReturnUrls) {
-      refuseMended(checkUrl(url, 'allowedReturnUrls', allowInsecureLoopback), 'allowedReturnUrls')
-    }
-    this.#returnUrls = Object.freeze([...allowedReturnUrls])
+    this.#returnUrls = Object.freeze(
+      allowedReturnUrls.map((url) => checkReturnUrl(url, allowInsecureLoopback)),
+    )
     if (options.keys !== undefined && typeof options.keys.load !== 'function') {
       throw new TypeError('keys must be made by signingKeys().')
     }
@@ -215,6 +214,17 @@ export class WorkloadIdentity {
       `WorkloadIdentity "${this.name}" has no issuer, so nobody could verify its tokens. Set the option issuer and serve agent.handler there.`,
     )
   }
+}
+
+function checkReturnUrl(value: unknown, allowInsecureLoopback: boolean): string {
+  if (typeof value === 'string' && /^[^?#]*\*/.test(value)) {
+    throw new TypeError(
+      `allowedReturnUrls ${describeAddress(value)} has a wildcard. Return URLs are compared as a whole; list each of them.`,
+    )
+  }
+  const url = checkUrl(value, 'allowedReturnUrls', allowInsecureLoopback)
+  refuseMended(url, 'allowedReturnUrls')
+  return url
 }
 
 /** The URL parser would mend these, and what it mends differs from what is compared. */
