@@ -1,7 +1,10 @@
 import { checkUrl, describeAddress } from './address.js'
+import { printable } from './errors/base.js'
 
 const OIDC = '/.well-known/openid-configuration'
 const OAUTH = '/.well-known/oauth-authorization-server'
+/** Either, appended or inserted: people and servers mix the two. */
+const wellKnown = /\/\.well-known\/(openid-configuration|oauth-authorization-server)(\/?$|(?=\/))/
 
 /**
  * Where an issuer's metadata may be: OpenID Connect Discovery §4 appends its suffix to the issuer,
@@ -30,6 +33,23 @@ export function issuersOf(discoveryUrl: string): readonly string[] {
 }
 
 /**
+ * Refuses the address of an issuer's metadata, which is what people have at hand, where the issuer itself belongs: no token
+ * and no metadata would ever name it.
+ *
+ * @throws `TypeError` naming the option and the issuer.
+ */
+export function refuseMetadataUrl(value: unknown, option: string): void {
+  if (typeof value !== 'string' || !URL.canParse(value)) return
+  const { protocol, host, pathname } = new URL(value)
+  const path = pathname.replace(wellKnown, '')
+  if (path === pathname) return
+  const issuer = printable(`${protocol}//${host}${path}`, 200)
+  throw new TypeError(
+    `${option} ${describeAddress(value)} is the address of the issuer's metadata. Give the issuer itself: ${issuer}, with a slash at the end if the metadata spells it so.`,
+  )
+}
+
+/**
  * Checks an issuer whose metadata can be looked up.
  *
  * @throws `TypeError` naming the option.
@@ -41,6 +61,7 @@ export function checkIssuerUrl(
   allowInsecureLoopback: boolean,
 ): string {
   const issuer = checkUrl(value, option, allowInsecureLoopback)
+  refuseMetadataUrl(issuer, option)
   if (issuer.includes('?')) {
     throw new TypeError(`${option} ${describeAddress(issuer)} must have no query (RFC 8414 §2).`)
   }

@@ -1,6 +1,7 @@
 /** Checks that authenticators share; each throws a `TypeError` that names the option and shows its value. */
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
+import { refuseMetadataUrl } from '../issuer.js'
 
 /** @throws `TypeError` when `options` is no object, or has a name that is none of `known`. */
 export function checkNames(of: string, options: unknown, known: readonly string[]): void {
@@ -40,8 +41,11 @@ export function checkScopes(option: string, value: unknown): readonly string[] {
 }
 
 export function checkIssuer(option: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value
-  throw wrong(option, value, 'must be the exact iss of the tokens')
+  if (typeof value !== 'string' || value === '' || !isWellFormed(value)) {
+    throw wrong(option, value, 'must be the exact iss of the tokens')
+  }
+  refuseMetadataUrl(value, option)
+  return value
 }
 
 /** The two options of whatever talks to an issuer. */

@@ -1,6 +1,7 @@
 import { checkUrl } from '../address.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
+import { refuseMetadataUrl } from '../issuer.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
 import { checkOptionNames } from '../option-names.js'
@@ -65,6 +66,7 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
   }
   const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   checkUrl(options.issuer, 'issuer', insecure)
+  refuseMetadataUrl(options.issuer, 'issuer')
   if (options.endpoints) {
     checkUrl(options.endpoints.token, 'endpoints.token', insecure)
     const { authorization, revocation } = options.endpoints
