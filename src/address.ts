@@ -1,14 +1,14 @@
 import { printable } from './errors/base.js'
 
-/** Origin and path, fit for a message: no query, no user info. */
-function describeUrl(url: URL): string {
-  return printable(`${url.protocol}//${url.host}${url.pathname}`, 200)
-}
-
-/** The same of what may be no URL: an address in an option can hold a password, and its error is printed. */
+/**
+ * Origin and path, fit for a message: no query, no user info. The same of what may be no URL: an address in an option can
+ * hold a password, and its error is printed.
+ */
 export function describeAddress(address: unknown): string {
-  if (typeof address === 'string' && URL.canParse(address)) return describeUrl(new URL(address))
-  return printable(typeof address === 'string' ? address.replace(/^.*@|[?#].*$/gs, '…') : address)
+  if (typeof address !== 'string') return printable(address)
+  if (!URL.canParse(address)) return printable(address.replace(/^.*@|[?#].*$/gs, '…'))
+  const { protocol, host, pathname } = new URL(address)
+  return printable(`${protocol}//${host}${pathname}`, 200)
 }
 
 /** Why `url` may not be talked to; `undefined` when it may. */
