@@ -20,6 +20,7 @@ import { tokenVault } from '../src/vault/token-vault.js'
 import { WorkloadIdentity } from '../src/workload/identity.js'
 import { signingKeys } from '../src/workload/signing-keys.js'
 import { dumpPlaces } from '../test/support/dump-places.js'
+import { spellings } from '../test/support/spellings.js'
 
 const users = process.env.PROOF_COUNT === 'small' ? 5 : 50
 const callbackUrl = 'http://127.0.0.1:1/callback'
@@ -53,25 +54,6 @@ globalThis.fetch = async (input, init) => {
   return response
 }
 
-/** How a text would look in the store: as it is, and as encodings show it, base64 at every alignment. */
-function spellings(text: string): string[] {
-  const bytes = Buffer.from(text)
-  const shifted = [0, 1, 2].map((shift) =>
-    Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString('base64')
-      .slice(shift === 0 ? 0 : 4)
-      .replace(/.{4}$/, ''),
-  )
-  return [
-    text,
-    encodeURIComponent(text),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-    ...shifted,
-    ...shifted.map((part) => part.replaceAll('+', '-').replaceAll('/', '_')),
-    bytes.toString('utf16le'),
-  ]
-}
 const isIn = (dump: Buffer, text: string) =>
   spellings(text).some((spelling) => dump.includes(spelling))
 

@@ -1,5 +1,5 @@
+import { describeAddress, refuseUrl } from './address.js'
 import { concat } from './bytes.js'
-import { printable } from './errors/base.js'
 import { NetworkError } from './errors/outbound.js'
 
 /** The longest that one request to a server of the identity provider may take, answer included. */
@@ -121,96 +121,4 @@ async function readBounded(
     throw error
   }
   return concat(...parts)
-}
-
-/** Origin and path, fit for a message: no query, no user info. */
-export function describeUrl(url: URL): string {
-  return printable(`${url.protocol}//${url.host}${url.pathname}`, 200)
-}
-
-/** The same of what may be no URL: an address in an option can hold a password, and its error is printed. */
-export function describeAddress(address: unknown): string {
-  if (typeof address === 'string' && URL.canParse(address)) return describeUrl(new URL(address))
-  return printable(typeof address === 'string' ? address.replace(/^.*@|[?#].*$/gs, '…') : address)
-}
-
-/** Why `url` may not be talked to; `undefined` when it may. */
-export function refuseUrl(url: URL, allowInsecureLoopback: boolean): string | undefined {
-  if (url.username !== '' || url.password !== '') return 'carries user info; remove it.'
-  const loopback = isLoopback(url.hostname)
-  if (loopback && !allowInsecureLoopback) {
-    return 'is a loopback address. Set allowInsecureLoopback: true for tests on this machine.'
-  }
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
-    return 'is not https. Tokens and secrets travel over https only.'
-  }
-  if (!loopback && isSpecialAddress(url.hostname)) {
-    return 'is a private, link-local or otherwise special address; name the server by its host name.'
-  }
-  return undefined
-}
-
-/** Whether a URL's `hostname` is this machine by its very name. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
-}
-
-/**
- * Whether a URL's `hostname`, as the URL parser normalised it, is an address literal outside the public Internet
- * (IANA special-purpose registries). Names are not resolved here.
- */
-export function isSpecialAddress(hostname: string): boolean {
-  if (hostname.startsWith('[')) return isSpecialV6(hostname.slice(1, -1))
-  if (/^\d+(\.\d+){3}$/.test(hostname)) return isSpecialV4(hostname.split('.').map(Number))
-  const name = hostname.replace(/\.$/, '')
-  return name === '' || /(^|\.)localhost$/.test(name) || metadataHosts.has(name)
-}
-
-/** Where clouds tell a machine its own credentials, under addresses and names that look public. */
-const metadataHosts: ReadonlySet<string> = new Set([
-  'metadata',
-  'metadata.google.internal',
-  'metadata.goog',
-  'instance-data',
-  'instance-data.ec2.internal',
-])
-
-function isSpecialV4([a = 0, b = 0, c = 0, d = 0]: number[]): boolean {
-  return (
-    (a === 168 && b === 63 && c === 129 && d === 16) || // Azure's metadata, on a public address
-    a === 0 ||
-    a === 10 ||
-    a === 127 ||
-    a >= 224 ||
-    (a === 100 && b >= 64 && b < 128) ||
-    (a === 169 && b === 254) ||
-    (a === 172 && b >= 16 && b < 32) ||
-    (a === 192 && b === 168) ||
-    (a === 192 && b === 0 && (c === 0 || c === 2)) ||
-    (a === 198 && (b === 18 || b === 19)) ||
-    (a === 198 && b === 51 && c === 100) ||
-    (a === 203 && b === 0 && c === 113)
-  )
-}
-
-function isSpecialV6(text: string): boolean {
-  const [head = '', tail] = text.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail ? tail.split(':') : []
-  const groups =
-    tail === undefined
-      ? left
-      : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right]
-  const words = groups.map((group) => Number.parseInt(group, 16))
-  const [w0 = 0, w1 = 0] = words
-  const [w6 = 0, w7 = 0] = words.slice(6)
-  const embedded = [w6 >> 8, w6 & 255, w7 >> 8, w7 & 255]
-  if (words.slice(0, 5).every((word) => word === 0)) {
-    // ::, ::1, IPv4-compatible and IPv4-mapped
-    return words[5] === 0xffff ? isSpecialV4(embedded) : true
-  }
-  if (w0 === 0x64 && w1 === 0xff9b) return true // NAT64
-  if (w0 === 0x2002) return true // 6to4
-  if (w0 === 0x3fff && w1 < 0x1000) return true // documentation
-  return (w0 & 0xe000) !== 0x2000 || (w0 === 0x2001 && (w1 < 0x200 || w1 === 0xdb8)) // outside 2000::/3
 }

@@ -22,9 +22,9 @@ const layers = [
   ['workload', 'oauth'],
   ['aws'],
   ['jwt', 'sigv4', 'vault'],
-  ['http', 'audit', 'access-token'],
+  ['http', 'audit', 'access-token', 'issuer'],
   ['principal', 'single-flight'],
-  ['secret', 'option-names'],
+  ['secret', 'option-names', 'address'],
   ['bytes', 'clock', 'errors', 'builtin'],
 ]
 

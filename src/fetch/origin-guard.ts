@@ -1,5 +1,5 @@
+import { isLoopback } from '../address.js'
 import { OriginNotAllowedError } from '../errors/outbound.js'
-import { isLoopback } from '../http.js'
 import type { Provider } from '../providers/provider.js'
 
 /**

@@ -1,6 +1,8 @@
+import { checkUrl } from '../address.js'
 import { MINUTE_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Fetch } from '../http.js'
+import { checkIssuerUrl } from '../issuer.js'
 import { actorOf } from '../jwt/actor.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import type { JsonObject } from '../jwt/strict-json.js'
@@ -13,15 +15,7 @@ import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules
 import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
 import { IntrospectionClient } from './introspection-client.js'
-import {
-  checkBoolean,
-  checkIssuerUrl,
-  checkNames,
-  checkStrings,
-  checkTransport,
-  checkUrl,
-  inRange,
-} from './option-checks.js'
+import { checkBoolean, checkNames, checkStrings, checkTransport, inRange } from './option-checks.js'
 import { provePossession, requireBinding } from './possession.js'
 
 /** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
@@ -95,7 +89,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
   const [clientId] = checkStrings('clientId', [options.clientId])
   checkSecretInput(options.clientSecret, 'clientSecret')
   const rules: Rules = {
-    issuer: checkIssuerUrl('issuer', options.issuer, loopback),
+    issuer: checkIssuerUrl(options.issuer, 'issuer', loopback),
     ...checkCallers(options),
     customClaims: customClaims === undefined ? [] : checkClaimRules(customClaims, 'customClaims'),
     allowUntypedTokens: options.allowUntypedTokens ?? false,
@@ -105,7 +99,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
     endpoint:
       introspectionEndpoint === undefined
         ? undefined
-        : checkUrl('introspectionEndpoint', introspectionEndpoint, loopback),
+        : checkUrl(introspectionEndpoint, 'introspectionEndpoint', loopback),
     clientId: clientId!,
     clientSecret: hideSecret(options.clientSecret),
     cacheMs: inRange('cacheMs', options.cacheMs ?? DEFAULT_CACHE_MS, 0, MAX_CACHE_MS),

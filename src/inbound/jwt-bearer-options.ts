@@ -1,9 +1,10 @@
+import { checkUrl } from '../address.js'
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
+import { checkIssuerUrl, issuersOf, metadataUrls } from '../issuer.js'
 import { isJwsAlgorithm, type JwsAlgorithm, jwsAlgorithms } from '../jwt/algorithm.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
-import { issuersOf, metadataUrls } from '../jwt/discovery.js'
 import { type HeldKeys, type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
@@ -13,11 +14,9 @@ import { type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
 import {
   checkIssuer,
-  checkIssuerUrl,
   checkNames,
   checkStrings,
   checkTransport,
-  checkUrl,
   inRange,
   wrong,
 } from './option-checks.js'
@@ -181,14 +180,14 @@ function checkSource(options: JwtBearerOptions): Pick<JwtBearerRules, 'issuers' 
     return { issuers: required(issuers, 'jwks'), keys: KeyList.fromOptions(jwks, 'jwks') }
   }
   if (jwksUri !== undefined) {
-    const source = { jwksUri: checkUrl('jwksUri', jwksUri, loopback) }
+    const source = { jwksUri: checkUrl(jwksUri, 'jwksUri', loopback) }
     return { issuers: required(issuers, 'jwksUri'), keys: new KeySet(source, documents) }
   }
   if (issuers && issuers.length > 1) {
     throw new TypeError('issuer is a list; then jwksUri or jwks is required.')
   }
   if (discoveryUrl !== undefined) {
-    checkUrl('discoveryUrl', discoveryUrl, loopback)
+    checkUrl(discoveryUrl, 'discoveryUrl', loopback)
     const spelled = issuers ?? issuersOf(discoveryUrl)
     if (spelled.length === 0) {
       throw wrong(
@@ -203,7 +202,7 @@ function checkSource(options: JwtBearerOptions): Pick<JwtBearerRules, 'issuers' 
   if (issuers === undefined) {
     throw new TypeError('issuer is missing. Give issuer, or discoveryUrl.')
   }
-  const discoveryUrls = metadataUrls(checkIssuerUrl('issuer', issuers[0], loopback))
+  const discoveryUrls = metadataUrls(checkIssuerUrl(issuers[0], 'issuer', loopback))
   return { issuers, keys: new KeySet({ discoveryUrls, issuers }, documents) }
 }
 

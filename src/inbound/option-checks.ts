@@ -1,7 +1,7 @@
 /** Checks that authenticators share; each throws a `TypeError` that names the option and shows its value. */
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { describeUrl, refuseUrl } from '../http.js'
+import { refuseMetadataUrl } from '../issuer.js'
 
 /** @throws `TypeError` when `options` is no object, or has a name that is none of `known`. */
 export function checkNames(of: string, options: unknown, known: readonly string[]): void {
@@ -40,29 +40,12 @@ export function checkScopes(option: string, value: unknown): readonly string[] {
   return scopes
 }
 
-export function checkUrl(option: string, value: unknown, allowInsecureLoopback: boolean): string {
-  if (typeof value !== 'string' || !URL.canParse(value)) {
-    throw wrong(option, value, 'must be an absolute URL')
-  }
-  const url = new URL(value)
-  const refusal = refuseUrl(url, allowInsecureLoopback)
-  if (refusal) throw new TypeError(`${option} "${describeUrl(url)}" ${refusal}`)
-  return value
-}
-
-/** An issuer whose metadata can be looked up: a URL without query and fragment. */
-export function checkIssuerUrl(option: string, value: unknown, allowInsecureLoopback: boolean) {
-  const issuer = checkUrl(option, value, allowInsecureLoopback)
-  const { search, hash } = new URL(issuer)
-  if (search || hash) {
-    throw wrong(option, issuer, 'must have no query and no fragment (RFC 8414 §2)')
-  }
-  return issuer
-}
-
 export function checkIssuer(option: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '' && isWellFormed(value)) return value
-  throw wrong(option, value, 'must be the exact iss of the tokens')
+  if (typeof value !== 'string' || value === '' || !isWellFormed(value)) {
+    throw wrong(option, value, 'must be the exact iss of the tokens')
+  }
+  refuseMetadataUrl(value, option)
+  return value
 }
 
 /** The two options of whatever talks to an issuer. */

@@ -1,7 +1,7 @@
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Fetch } from '../http.js'
+import { checkIssuerUrl, metadataUrls } from '../issuer.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
-import { metadataUrls } from '../jwt/discovery.js'
 import { type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
@@ -10,13 +10,7 @@ import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { readWorkloadAccess } from '../workload/workload-token.js'
 import type { Authenticator, AuthenticatorContext, Recognition } from './authenticator.js'
-import {
-  checkIssuerUrl,
-  checkNames,
-  checkStrings,
-  checkTransport,
-  inRange,
-} from './option-checks.js'
+import { checkNames, checkStrings, checkTransport, inRange } from './option-checks.js'
 import { provePossession } from './possession.js'
 
 /** Whose workload access tokens are accepted. Fields are ANDed, lists are any-of. */
@@ -92,7 +86,7 @@ function checkOptions(options: WorkloadTokenOptions) {
   checkNames('workloadToken', options, Object.keys(known))
   checkTransport(options)
   const { allowedWorkloads, allowedUserIssuers, jwks, fetch, allowInsecureLoopback } = options
-  const issuer = checkIssuerUrl('issuer', options.issuer, allowInsecureLoopback ?? false)
+  const issuer = checkIssuerUrl(options.issuer, 'issuer', allowInsecureLoopback ?? false)
   const source = { discoveryUrls: metadataUrls(issuer), issuers: [issuer] }
   return {
     issuer,

@@ -14,7 +14,7 @@ import {
   type TestIssuer,
 } from '../../test/support/issuer.js'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
-import { issuersOf, metadataUrls } from './discovery.js'
+import { metadataUrls } from '../issuer.js'
 import { freshFor } from './key-document.js'
 import { KeySet } from './key-set.js'
 import { parseJws } from './strict-parse.js'
@@ -362,23 +362,5 @@ describe('discovery', () => {
     await find(keys)
     clock.advance(11 * MINUTE_MS)
     await find(keys, 'k2')
-  })
-
-  it.each([
-    ['https://a.example/.well-known/openid-configuration', 'https://a.example'],
-    ['https://a.example/t/.well-known/openid-configuration', 'https://a.example/t'],
-    ['https://a.example/.well-known/oauth-authorization-server', 'https://a.example'],
-    ['https://a.example/.well-known/oauth-authorization-server/t', 'https://a.example/t'],
-  ])('J45 tells from %s the issuer without and with a slash', (url, base) => {
-    expect(issuersOf(url)).toEqual([base, `${base}/`])
-    expect(metadataUrls(base)).toContain(url)
-  })
-
-  it.each([
-    'https://a.example/metadata',
-    'https://a.example/.well-known/oauth-authorization-servers',
-    'https://a.example/.well-known/openid-configuration?p=1',
-  ])('J45 tells no issuer from %s', (url) => {
-    expect(issuersOf(url)).toEqual([])
   })
 })

@@ -1,8 +1,8 @@
+import { checkUrl } from '../address.js'
 import type { AuditSink } from '../audit.js'
 import type { Clock } from '../clock.js'
 import type { OnAuthorizationRequired } from '../context/credential-source.js'
 import { printable } from '../errors/base.js'
-import { describeAddress, refuseUrl } from '../http.js'
 import { checkFunction, checkOptionNames } from '../option-names.js'
 import type { Provider } from '../providers/provider.js'
 import type { TokenVault } from '../vault/token-vault.js'
@@ -76,18 +76,8 @@ export function checkOptions(options: OutboundCredentialProviderOptions): void {
 export function checkCallbackUrl(options: OutboundCredentialProviderOptions): string | undefined {
   const { callbackUrl, allowInsecureLoopback = false } = options
   if (callbackUrl === undefined) return undefined
-  const url =
-    typeof callbackUrl === 'string' && URL.canParse(callbackUrl) ? new URL(callbackUrl) : undefined
-  const refusal = url ? refuseUrl(url, allowInsecureLoopback) : 'is no absolute URL.'
-  if (refusal) throw new TypeError(`callbackUrl ${describeAddress(callbackUrl)} ${refusal}`)
-  if (
-    url!.search !== '' ||
-    url!.hash !== '' ||
-    callbackUrl.endsWith('?') ||
-    callbackUrl.endsWith('#')
-  ) {
-    throw new TypeError('callbackUrl must have no query and no fragment.')
-  }
+  checkUrl(callbackUrl, 'callbackUrl', allowInsecureLoopback)
+  if (callbackUrl.includes('?')) throw new TypeError('callbackUrl must have no query.')
   return callbackUrl.replace(/\/$/, '')
 }
 

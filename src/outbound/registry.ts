@@ -37,31 +37,7 @@ export class ProviderRegistry {
         throw new TypeError(`providers.${name} must be made by oauth2(), apiKey() or awsIam().`)
       }
       if (provider.kind !== 'oauth2') continue
-      const {
-        issuer,
-        endpoints,
-        clientId,
-        clientAuth,
-        clientSecret,
-        allowInsecureLoopback,
-        timeoutMs,
-        fetch,
-      } = provider
-      this.#servers.set(
-        name,
-        new AuthorizationServer({
-          name,
-          issuer,
-          endpoints,
-          clientId,
-          clientAuth,
-          clientSecret,
-          allowInsecureLoopback,
-          timeoutMs,
-          fetch,
-          clock,
-        }),
-      )
+      this.#servers.set(name, new AuthorizationServer({ ...provider, name, clock }))
     }
   }
 

@@ -1,10 +1,11 @@
+import { checkUrl } from '../address.js'
 import { parseCallerArn } from '../aws/arn.js'
 import type { AwsCredentialsInput } from '../aws/aws-credentials.js'
 import { AwsCredentialSource } from '../aws/credential-source.js'
 import { partitionOf, partitions } from '../aws/partitions.js'
 import { signRequest } from '../aws/sign-request.js'
 import { printable } from '../errors/base.js'
-import { checkOrigins, checkServerUrl, checkText } from './options.js'
+import { checkOrigins, checkText } from './options.js'
 import type { AwsIamProvider } from './provider.js'
 
 /** An IAM policy document, or its JSON text. */
@@ -76,7 +77,7 @@ export function awsIam(options: AwsIamOptions): AwsIamProvider {
   if (sessionName !== undefined && !/^[\w+=,.@-]{2,64}$/.test(sessionName)) {
     throw new TypeError('sessionName must be 2 to 64 of A-Z, a-z, 0-9 and "_+=,.@-".')
   }
-  if (stsEndpoint !== undefined) checkServerUrl(stsEndpoint, 'stsEndpoint', insecure)
+  if (stsEndpoint !== undefined) checkUrl(stsEndpoint, 'stsEndpoint', insecure)
   if (
     credentials !== undefined &&
     typeof credentials !== 'function' &&

@@ -1,17 +1,12 @@
+import { checkUrl } from '../address.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
+import { refuseMetadataUrl } from '../issuer.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
 import { checkOptionNames } from '../option-names.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
-import {
-  checkFlag,
-  checkOrigins,
-  checkResource,
-  checkScopes,
-  checkServerUrl,
-  checkText,
-} from './options.js'
+import { checkFlag, checkOrigins, checkResource, checkScopes, checkText } from './options.js'
 import type { Flow, OAuth2Provider } from './provider.js'
 
 /** What {@link oauth2} takes. */
@@ -70,14 +65,15 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
     checkSecretInput(options.clientSecret, 'clientSecret') // an unset variable must not make a public client
   }
   const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
-  checkServerUrl(options.issuer, 'issuer', insecure)
+  checkUrl(options.issuer, 'issuer', insecure)
+  refuseMetadataUrl(options.issuer, 'issuer')
   if (options.endpoints) {
-    checkServerUrl(options.endpoints.token, 'endpoints.token', insecure)
+    checkUrl(options.endpoints.token, 'endpoints.token', insecure)
     const { authorization, revocation } = options.endpoints
     if (authorization !== undefined) {
-      checkServerUrl(authorization, 'endpoints.authorization', insecure)
+      checkUrl(authorization, 'endpoints.authorization', insecure)
     }
-    if (revocation !== undefined) checkServerUrl(revocation, 'endpoints.revocation', insecure)
+    if (revocation !== undefined) checkUrl(revocation, 'endpoints.revocation', insecure)
   }
   checkText(options.clientId, 'clientId')
   const clientAuth =

@@ -1,23 +1,6 @@
+import { describeAddress, isLoopback } from '../address.js'
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { describeAddress, isLoopback, refuseUrl } from '../http.js'
-
-/**
- * Checks an option that is an address of a server.
- *
- * @throws `TypeError` naming the option.
- */
-export function checkServerUrl(
-  value: unknown,
-  option: string,
-  allowInsecureLoopback: boolean,
-): void {
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-  if (!url) throw new TypeError(`${option} must be an absolute URL; got ${describeAddress(value)}.`)
-  const refusal = refuseUrl(url, allowInsecureLoopback)
-  if (refusal) throw new TypeError(`${option} ${describeAddress(value)} ${refusal}`)
-  if (url.hash !== '') throw new TypeError(`${option} must have no fragment.`)
-}
 
 /**
  * Checks the option `origins` and gives it normalised.

@@ -124,8 +124,26 @@ describe('WorkloadIdentity, its options', () => {
     'https://app.example\\@evil.example/',
   ])('refuses the return URL %s', (url) => {
     expect(() => make({ allowedReturnUrls: ['https://ok.example/', url] })).toThrow(
-      /^allowedReturnUrls: (?!.*canary)/,
+      /^allowedReturnUrls (?!.*canary)/,
     )
+  })
+
+  it.each([
+    'https://*.app.example/connected',
+    'https://app.example/*',
+    'https://app.example:*/connected',
+    'https://u:canary@app.example/a*b?x=canary',
+    '*',
+  ])('refuses the wildcard in the return URL %s', (url) => {
+    expect(() => make({ allowedReturnUrls: [url] })).toThrow(TypeError)
+    expect(() => make({ allowedReturnUrls: [url] })).toThrow(
+      /^allowedReturnUrls (?!.*canary).* has a wildcard. Return URLs are compared as a whole/,
+    )
+  })
+
+  it('takes an asterisk in the query of a return URL, where nobody expects a pattern', () => {
+    const acting = make({ allowedReturnUrls: ['https://app.example/?x=*'] }).actAsSelf()
+    expect(allowedReturnUrls(acting)).toEqual(['https://app.example/?x=*'])
   })
 
   it('keeps a copy of the return URLs, for the library alone', () => {

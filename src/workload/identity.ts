@@ -1,10 +1,11 @@
 import { AccessToken } from '../access-token.js'
+import { checkUrl, describeAddress } from '../address.js'
 import { Audit, type AuditSink } from '../audit.js'
 import { isWellFormed } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
-import { describeAddress, refuseUrl } from '../http.js'
+import { checkIssuerUrl } from '../issuer.js'
 import type { SigningKey } from '../jwt/sign.js'
 import { checkFunction, checkOptionNames } from '../option-names.js'
 import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
@@ -65,15 +66,15 @@ export class WorkloadIdentity {
     }
     this.name = name
     if (issuer !== undefined) {
-      checkUrl(issuer, 'issuer', allowInsecureLoopback)
-      if (/[?#]/.test(issuer)) throw new TypeError('issuer must have no query and no fragment.')
-      this.issuer = issuer
+      this.issuer = checkIssuerUrl(issuer, 'issuer', allowInsecureLoopback)
+      refuseMended(issuer, 'issuer')
     }
     if (!Array.isArray(allowedReturnUrls)) {
       throw new TypeError('allowedReturnUrls must be an array of URLs.')
     }
-    for (const url of allowedReturnUrls) checkUrl(url, 'allowedReturnUrls', allowInsecureLoopback)
-    this.#returnUrls = Object.freeze([...allowedReturnUrls])
+    this.#returnUrls = Object.freeze(
+      allowedReturnUrls.map((url) => checkReturnUrl(url, allowInsecureLoopback)),
+    )
     if (options.keys !== undefined && typeof options.keys.load !== 'function') {
       throw new TypeError('keys must be made by signingKeys().')
     }
@@ -215,13 +216,19 @@ export class WorkloadIdentity {
   }
 }
 
-function checkUrl(value: unknown, option: string, allowInsecureLoopback: boolean): void {
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-  const refusal = url ? refuseUrl(url, allowInsecureLoopback) : 'is no absolute URL.'
-  const odd = typeof value === 'string' && /[\\#\s]/.test(value)
-  if (refusal || odd) {
+function checkReturnUrl(value: unknown, allowInsecureLoopback: boolean): string {
+  if (typeof value === 'string' && /^[^?#]*\*/.test(value)) {
     throw new TypeError(
-      `${option}: ${describeAddress(value)} ${refusal ?? 'has a fragment, a backslash or white space.'}`,
+      `allowedReturnUrls ${describeAddress(value)} has a wildcard. Return URLs are compared as a whole; list each of them.`,
     )
   }
+  const url = checkUrl(value, 'allowedReturnUrls', allowInsecureLoopback)
+  refuseMended(url, 'allowedReturnUrls')
+  return url
+}
+
+/** The URL parser would mend these, and what it mends differs from what is compared. */
+function refuseMended(url: string, option: string): void {
+  if (!/[\\\s]/.test(url)) return
+  throw new TypeError(`${option} ${describeAddress(url)} has a backslash or white space.`)
 }

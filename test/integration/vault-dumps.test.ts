@@ -10,31 +10,13 @@ import { localKeys } from '../../src/vault/key-ring.js'
 import type { VaultStore } from '../../src/vault/store.js'
 import { tokenVault } from '../../src/vault/token-vault.js'
 import { nodeSqlite, openStore } from '../support/open-store.js'
+import { spellings } from '../support/spellings.js'
 import { needs, postgresServer, redisServer } from './binaries.js'
 import { startPostgres } from './postgres.js'
 import { startRedis } from './redis.js'
 
 const canary = 'canary-5f1c7a90-refresh-token'
 const user = 'canary-user@example.com'
-
-/** The canary as it is, and as encodings would show it, at every alignment of base64. */
-function spellings(text: string): string[] {
-  const bytes = Buffer.from(text)
-  const shifted = [0, 1, 2].map((shift) =>
-    Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString('base64')
-      .slice(shift === 0 ? 0 : 4)
-      .replace(/.{4}$/, ''),
-  )
-  return [
-    text,
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
-    ...shifted,
-    ...shifted.map((part) => part.replaceAll('+', '-').replaceAll('/', '_')),
-    bytes.toString('utf16le'),
-  ]
-}
 
 /** The files below `folder` that hold one of the canaries, and how many bytes were looked at. */
 function findings(folder: string) {

@@ -1,3 +1,4 @@
+import { refuseMetadataUrl } from '../../issuer.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { type Claims, matching, type PresetOptions } from './preset-options.js'
 
@@ -16,6 +17,7 @@ export interface KeycloakOptions extends PresetOptions {
  */
 export function keycloakTokens(options: KeycloakOptions): JwtBearerOptions {
   const form = "a realm's URL, such as https://sso.example.com/realms/acme"
+  refuseMetadataUrl(options.issuer, 'issuer')
   matching('issuer', options.issuer, /^https?:\/\/[^?#]+\/realms\/[^/?#]+$/, form)
   return {
     ...options,

@@ -1,3 +1,4 @@
+import { refuseMetadataUrl } from '../../issuer.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { matching, type PresetOptions } from './preset-options.js'
 
@@ -17,6 +18,7 @@ export interface OktaOptions extends PresetOptions {
 export function oktaTokens(options: OktaOptions): JwtBearerOptions {
   const form =
     'the issuer of a custom authorization server, such as https://acme.okta.com/oauth2/default'
+  refuseMetadataUrl(options.issuer, 'issuer')
   matching('issuer', options.issuer, /^https:\/\/[^/?#]+\/oauth2\/[^/?#]+$/, form)
   return {
     ...options,
