@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js'
+import { printable } from '../errors/base.js'
 import type { InboundAuthError } from '../errors/inbound.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
 import type { Principal } from '../principal.js'
@@ -99,4 +100,43 @@ export interface Authenticator {
    * `undefined` when it has to be verified. It speaks for requests that carry nothing but this bearer token.
    */
   recall?(bearerToken: string, context: AuthenticatorContext): Principal | undefined
+}
+
+/**
+ * A frozen copy of the list. No two of them may stand for one issuer.
+ *
+ * @throws `TypeError`
+ */
+export function checkAuthenticators(
+  authenticators: unknown,
+  resource: unknown,
+): readonly Authenticator[] {
+  if (!Array.isArray(authenticators) || authenticators.length === 0) {
+    throw new TypeError('authenticators must be a list of at least one, such as jwtBearer({ … }).')
+  }
+  const issuers = new Set<string>()
+  for (const [place, authenticator] of authenticators.entries()) {
+    if (typeof authenticator?.recognise !== 'function') {
+      throw new TypeError(`authenticators[${place}] is not an authenticator.`)
+    }
+    if (resource === undefined && (authenticator as Authenticator).advertise?.().dpop) {
+      throw new TypeError(
+        'resource is missing: DPoP proofs name the URL that was called, and authenticators take them.',
+      )
+    }
+    for (const issuer of (authenticator as Authenticator).issuers ?? []) {
+      if (issuers.has(issuer)) {
+        throw new TypeError(
+          `Two authenticators stand for issuer "${printable(issuer)}". Merge them: lists in options are any-of.`,
+        )
+      }
+      issuers.add(issuer)
+    }
+  }
+  if (authenticators.filter((one: Authenticator) => one.name === 'introspection').length > 1) {
+    throw new TypeError(
+      'authenticators may hold one introspection: an opaque token does not say whose it is.',
+    )
+  }
+  return Object.freeze([...authenticators])
 }

@@ -5,6 +5,7 @@ import { actorOf } from '../jwt/actor.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import type { JsonObject } from '../jwt/strict-json.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { checkOptionNames } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
 import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
@@ -16,7 +17,6 @@ import { IntrospectionClient } from './introspection-client.js'
 import {
   checkBoolean,
   checkIssuerUrl,
-  checkNames,
   checkStrings,
   checkTransport,
   checkUrl,
@@ -87,7 +87,7 @@ interface Rules extends CallerRules {
  * @throws `TypeError` naming the option that is wrong.
  */
 export function introspection(options: IntrospectionOptions): Authenticator {
-  checkNames('introspection', options, Object.keys(known))
+  checkOptionNames(options, 'introspection()', Object.keys(known))
   checkTransport(options)
   checkBoolean('allowUntypedTokens', options.allowUntypedTokens)
   const { fetch, allowInsecureLoopback, introspectionEndpoint, customClaims } = options

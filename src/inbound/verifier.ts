@@ -1,16 +1,18 @@
 import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
-import { isDeputizeError, printable } from '../errors/base.js'
+import { isDeputizeError } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
+import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import type { Principal, TokenVerifier } from '../principal.js'
 import { namesUser, USER_ID_HEADER } from './asserted-user.js'
-import type {
-  Authenticator,
-  AuthenticatorContext,
-  InboundRequest,
-  RawRequest,
-  Recognition,
+import {
+  type Authenticator,
+  type AuthenticatorContext,
+  checkAuthenticators,
+  type InboundRequest,
+  type RawRequest,
+  type Recognition,
 } from './authenticator.js'
 import { challenge, type ErrorBody } from './challenge.js'
 import { schemeOf, schemesOf } from './challenge-scheme.js'
@@ -51,6 +53,16 @@ export interface InboundVerifierOptions {
   readonly clock?: Clock | undefined
 }
 
+const known = [
+  'authenticators',
+  'resource',
+  'scopesSupported',
+  'advertisedScopeMapping',
+  'errorBody',
+  'audit',
+  'clock',
+] as const satisfies readonly (keyof InboundVerifierOptions)[]
+
 /** The authenticator that recognised a request, and what it said. */
 interface Mine {
   readonly name: Principal['method']
@@ -73,8 +85,11 @@ export class InboundVerifier implements TokenVerifier {
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
+    checkOptionNames(options, 'InboundVerifier', known)
     const { authenticators, resource, scopesSupported, errorBody } = options
     const { audit, clock = systemClock } = options
+    checkFunction(audit, 'audit')
+    checkFunction(clock, 'clock')
     this.#authenticators = checkAuthenticators(authenticators, resource)
     if (resource !== undefined) resourceMetadataUrl(resource)
     if (errorBody !== undefined && errorBody !== 'json' && errorBody !== 'json-rpc') {
@@ -145,6 +160,11 @@ export class InboundVerifier implements TokenVerifier {
    */
   challenge(error: InboundAuthError, request?: Request | RawRequest): Response {
     const { resource, advertised } = this.#facts
+    if (typeof (error as InboundAuthError | undefined)?.refusal !== 'string') {
+      throw new TypeError(
+        `challenge() takes an InboundAuthError; got ${kindOf(error)}. Throw errors that are none again.`,
+      )
+    }
     const { requiredScopes } = error
     return challenge(error, {
       schemes: schemesOf(this.#authenticators),
@@ -268,35 +288,4 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
-}
-
-function checkAuthenticators(authenticators: unknown, resource: unknown): readonly Authenticator[] {
-  if (!Array.isArray(authenticators) || authenticators.length === 0) {
-    throw new TypeError('authenticators must be a list of at least one, such as jwtBearer({ … }).')
-  }
-  const issuers = new Set<string>()
-  for (const [place, authenticator] of authenticators.entries()) {
-    if (typeof authenticator?.recognise !== 'function') {
-      throw new TypeError(`authenticators[${place}] is not an authenticator.`)
-    }
-    if (resource === undefined && (authenticator as Authenticator).advertise?.().dpop) {
-      throw new TypeError(
-        'resource is missing: DPoP proofs name the URL that was called, and authenticators take them.',
-      )
-    }
-    for (const issuer of (authenticator as Authenticator).issuers ?? []) {
-      if (issuers.has(issuer)) {
-        throw new TypeError(
-          `Two authenticators stand for issuer "${printable(issuer)}". Merge them: lists in options are any-of.`,
-        )
-      }
-      issuers.add(issuer)
-    }
-  }
-  if (authenticators.filter((one: Authenticator) => one.name === 'introspection').length > 1) {
-    throw new TypeError(
-      'authenticators may hold one introspection: an opaque token does not say whose it is.',
-    )
-  }
-  return Object.freeze([...authenticators])
 }
