@@ -9,6 +9,7 @@ import { authenticate } from '../src/adapters/hono/authenticate.js'
 import { mcpTokenVerifier } from '../src/adapters/mcp/token-verifier.js'
 import { loopbackCallback } from '../src/adapters/node/loopback-callback.js'
 import { authenticatedFetch } from '../src/fetch/authenticated-fetch.js'
+import { requireScopes } from '../src/inbound/guards.js'
 import { jwtBearer } from '../src/inbound/jwt-bearer.js'
 import { InboundVerifier } from '../src/inbound/verifier.js'
 import { OutboundCredentialProvider } from '../src/outbound/credential-provider.js'
@@ -212,6 +213,7 @@ describe('an option of the wrong kind is named', () => {
     ['a clock', make({ ...one, clock: 7 }), /clock must be a function/],
     ['a port in place of options', () => loopbackCallback(8080 as never), /got number/],
     ['a list in place of options', () => requireToken([] as never), /got an array/],
+    ['no scope', () => requireScopes(), /requireScopes\(\).*got an empty list/],
     ['keys', () => signingKeys({ keys: 'pem' as never }), /keys must hold/],
     ['a vault', () => signingKeys({ vault: 'x' as never }), /vault must be made by tokenVault/],
     ['no key ring', () => tokenVault({ keys: null as never }), /keys must be a key ring/],
