@@ -1,3 +1,5 @@
+import { checkObject } from './option-names.js'
+
 const inspect = Symbol.for('nodejs.util.inspect.custom')
 
 /** What an {@link AccessToken} shows of itself. */
@@ -29,6 +31,7 @@ export class AccessToken implements AccessTokenFacts {
   declare readonly account?: string
 
   constructor(value: string, facts: AccessTokenFacts) {
+    checkObject(facts, 'AccessToken', 'a token and its facts')
     this.#value = value
     this.tokenType = facts.tokenType
     if (facts.expiresAtMs !== undefined) this.expiresAtMs = facts.expiresAtMs

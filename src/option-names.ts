@@ -1,6 +1,41 @@
 import { printable } from './errors/base.js'
 
 /**
+ * Checks that `value` is an object: JavaScript would tell who forgot it of a property that "cannot be read", and take a
+ * text for options that are all left out. What it is instead is told by its kind alone, since it may be a secret.
+ *
+ * @param what The function or class, for the message.
+ * @throws `TypeError` naming it, and what it takes.
+ */
+export function checkObject(
+  value: unknown,
+  what: string,
+  takes = 'an object of options',
+): asserts value is object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return
+  throw new TypeError(`${what} takes ${takes}; got ${kindOf(value)}.`)
+}
+
+/**
+ * Checks that `value` is a `Request` of the Fetch standard. A framework's own is the usual mistake.
+ *
+ * @throws `TypeError` naming `what`.
+ */
+export function checkWebRequest(value: unknown, what: string): asserts value is Request {
+  const { url, headers } = (value ?? {}) as Partial<Request>
+  if (typeof url === 'string' && typeof headers?.get === 'function') return
+  throw new TypeError(
+    `${what} takes a Request of the Fetch standard; got ${kindOf(value)}. With node:http or Express, wrap it in nodeHandler() of deputize/node.`,
+  )
+}
+
+/** What `value` is, for a message that must not show it. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'an array' : typeof value
+}
+
+/**
  * Checks that `options` is an object and has no option that is not known: a misspelled one would never be applied.
  *
  * @param what The function or class, for the message.
@@ -11,11 +46,7 @@ export function checkOptionNames(
   what: string,
   known: readonly string[],
 ): asserts options is object {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(
-      `${what} takes an object of options; got ${options === null ? 'null' : typeof options}.`,
-    )
-  }
+  checkObject(options, what)
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw new TypeError(
@@ -25,7 +56,7 @@ export function checkOptionNames(
   }
 }
 
-/** @throws `TypeError` naming the option. */
+/** Checks an option that may be left out. @throws `TypeError` naming it. */
 export function checkFunction(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'function') {
     throw new TypeError(`${option} must be a function; got ${typeof value}.`)

@@ -28,6 +28,9 @@ export function callerScope(options: CallerOptions, what: string, args: readonly
       `${what}: acting must come from a WorkloadIdentity, such as agent.actFor(principal).`,
     )
   }
+  if (typeof credentials.getToken !== 'function') {
+    throw new TypeError(`${what}: credentials must be an OutboundCredentialProvider.`)
+  }
   if (acting === outer?.acting && credentials === outer.credentials) return outer
   return { acting, credentials }
 }

@@ -66,7 +66,7 @@ export class OAuthRefusedError extends DeputizeError {
     retryAfterMs?: number
   }) {
     super(
-      `Authorization server of provider "${init.provider}" refused the request: ${printable(init.oauthError, 60)} (HTTP ${init.status}). ${adviceFor(init.oauthError)}`,
+      `Authorization server of provider "${init.provider}" refused the request: ${printable(init.oauthError, 60)} (HTTP ${init.status}). ${adviceFor(init)}`,
       { reason: init.oauthError, retryable: comesBack(init.oauthError, init.status) },
     )
     this.provider = init.provider
@@ -82,7 +82,21 @@ function comesBack(oauthError: string, status: number): boolean {
   )
 }
 
-function adviceFor(oauthError: string): string {
+function adviceFor(init: {
+  readonly oauthError: string
+  readonly status: number
+  readonly retryAfterMs?: number
+}): string {
+  const { oauthError, status, retryAfterMs } = init
+  return comesBack(oauthError, status) ? whenToRetry(retryAfterMs) : adviceForCode(oauthError)
+}
+
+/** What to do about a server that may answer later, with what its `Retry-After` said. */
+export function whenToRetry(retryAfterMs: number | undefined): string {
+  return retryAfterMs ? `Try again in ${Math.ceil(retryAfterMs / 1000)} s.` : 'Try again later.'
+}
+
+function adviceForCode(oauthError: string): string {
   switch (oauthError) {
     case 'invalid_client':
       return 'Check clientId, clientSecret and clientAuth; the server does not accept them.'
@@ -94,7 +108,6 @@ function adviceFor(oauthError: string): string {
       return 'Have the owner of the server allow this grant type for the client.'
     case 'invalid_target':
       return 'The server does not know the resource; check the option resource.'
-    case 'temporarily_unavailable':
     case 'server_error':
       return 'Try again later.'
     default:

@@ -1,8 +1,10 @@
 import type { AccessToken } from '../access-token.js'
+import { describeAddress } from '../address.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest } from '../context/credential-source.js'
 import type { Scope } from '../context/run-context.js'
 import type { Fetch } from '../http.js'
+import { checkFunction, checkObject } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { guardOrigin } from './origin-guard.js'
@@ -32,6 +34,7 @@ export interface AuthenticatedFetchOptions
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
+  checkObject(options, 'authenticatedFetch()')
   const { provider: name, scopes = [] } = options
   if (typeof name !== 'string' || name === '') {
     throw new TypeError(
@@ -39,6 +42,7 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
     )
   }
   checkScopes(scopes, 'scopes')
+  checkFunction(options.fetch, 'fetch')
   const what = `authenticatedFetch({ provider: ${JSON.stringify(name)} })`
 
   return async (input, init) => {
@@ -119,7 +123,13 @@ interface ReadRequest extends Omit<Hop, 'home' | 'replayable'> {
 /** Takes `fetch` arguments apart. The headers are a copy, to which the credential is added. */
 function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequest {
   const from = input instanceof Request ? input : undefined
-  const url = new URL(from ? from.url : String(input))
+  const address = from ? from.url : String(input)
+  if (!URL.canParse(address)) {
+    throw new TypeError(
+      `authenticatedFetch() needs an absolute URL, since the credential goes to known origins only; got ${describeAddress(address)}.`,
+    )
+  }
+  const url = new URL(address)
   const { method, headers, body, redirect, ...rest } = init
   if (from?.bodyUsed && body === undefined) {
     throw new TypeError('The body of the Request was used already.')

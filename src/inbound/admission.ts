@@ -1,5 +1,6 @@
 import { isDeputizeError } from '../errors/base.js'
 import type { InboundAuthError } from '../errors/inbound.js'
+import { checkFunction, checkObject, kindOf } from '../option-names.js'
 import { isPrincipal, type Principal } from '../principal.js'
 import type { RawRequest } from './authenticator.js'
 
@@ -16,6 +17,17 @@ export interface AuthenticateOptions<R> {
    * request. An `InboundAuthError` that it throws is answered with its challenge.
    */
   readonly guard?: ((caller: Principal, request: R) => void | Promise<void>) | undefined
+}
+
+/** Checks what `authenticate()` of an adapter was given: without it, the first caller would meet the mistake. @throws `TypeError` */
+export function checkAdmission<R>(verifier: CallerVerifier, options: AuthenticateOptions<R>): void {
+  if (typeof (verifier as CallerVerifier | null)?.authenticate !== 'function') {
+    throw new TypeError(
+      `authenticate() takes an InboundVerifier, and then an object of options; got ${kindOf(verifier)}.`,
+    )
+  }
+  checkObject(options, 'authenticate()', 'an InboundVerifier, and then an object of options')
+  checkFunction(options.guard, 'guard')
 }
 
 /** The caller, or the response that refuses it. What is no refusal is thrown. */

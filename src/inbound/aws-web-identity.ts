@@ -2,6 +2,7 @@ import { parseCallerArn } from '../aws/arn.js'
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { isJsonObject } from '../jwt/strict-json.js'
+import { checkObject } from '../option-names.js'
 import { makePrincipal, type Principal, presentedToken } from '../principal.js'
 import type { Authenticator, AuthenticatorContext } from './authenticator.js'
 import { type AllowedIamCallers, applyIamRules, checkIamRules, type IamRules } from './iam-rules.js'
@@ -37,6 +38,7 @@ const NAMESPACE = 'https://sts.amazonaws.com/'
  * @throws `TypeError` naming the option that is wrong.
  */
 export function awsWebIdentity(options: AwsWebIdentityOptions): Authenticator {
+  checkObject(options, 'awsWebIdentity()')
   const { allowedAccounts, allowedRoles, allowedArns, ...rest } = options
   if (typeof options.issuer !== 'string') {
     throw new TypeError(

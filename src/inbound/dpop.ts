@@ -7,11 +7,12 @@ import { PublicKey } from '../jwt/public-key.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from '../jwt/strict-json.js'
 import { type ParsedJws, parseJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
+import { checkOptionNames } from '../option-names.js'
 import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
 import type { AuthenticatorContext, InboundRequest } from './authenticator.js'
 import { checkNonceSecret, DpopNonces } from './dpop-nonces.js'
 import { sameResource } from './dpop-url.js'
-import { checkBoolean, checkNames } from './option-checks.js'
+import { checkBoolean } from './option-checks.js'
 import { checkReplayGuard, claimOnce, memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
 import { mediaType } from './token-profile.js'
 
@@ -54,7 +55,7 @@ export class DpopVerifier {
 
   /** @throws `TypeError` naming the option. */
   constructor(options: DpopOptions, clockToleranceMs: number) {
-    checkNames('dpop', options, ['required', 'replayGuard', 'nonceSecret'])
+    checkOptionNames(options, 'dpop', ['required', 'replayGuard', 'nonceSecret'])
     const { required, replayGuard, nonceSecret } = options
     checkBoolean('dpop.required', required)
     if (replayGuard !== undefined) checkReplayGuard(replayGuard, 'dpop.replayGuard')

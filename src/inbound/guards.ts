@@ -16,7 +16,7 @@ export interface Guard {
  * @throws `TypeError` A scope is none.
  */
 export function requireScopes(...scopes: readonly string[]): Guard {
-  const needed = checkScopes('scopes', scopes)
+  const needed = checkScopes('scopes of requireScopes()', scopes)
   return guard(needed, (principal) => {
     if (!needed.every((scope) => principal.scopes.includes(scope))) throw lacking(needed)
   })
@@ -27,7 +27,7 @@ export function requireScopes(...scopes: readonly string[]): Guard {
  * that asks for least there.
  */
 export function requireAny(...guards: readonly Guard[]): Guard {
-  const [first] = checkGuards(guards)
+  const [first] = checkGuards('requireAny()', guards)
   return guard(first!.scopes ?? [], (principal) => {
     let refusal: unknown
     for (const one of guards) {
@@ -45,7 +45,7 @@ export function requireAny(...guards: readonly Guard[]): Guard {
 
 /** Every guard must let the caller pass. A refused caller is told all scopes at once, so that it asks once. */
 export function requireAll(...guards: readonly Guard[]): Guard {
-  const all = [...new Set(checkGuards(guards).flatMap((one) => one.scopes ?? []))]
+  const all = [...new Set(checkGuards('requireAll()', guards).flatMap((one) => one.scopes ?? []))]
   return guard(all, (principal) => {
     let lacks = false
     for (const one of guards) {
@@ -72,9 +72,9 @@ function guard(scopes: readonly string[], check: (principal: Principal) => void)
   return Object.freeze(Object.assign(run, { scopes: Object.freeze([...scopes]) }))
 }
 
-function checkGuards(guards: readonly Guard[]): readonly Guard[] {
+function checkGuards(what: string, guards: readonly Guard[]): readonly Guard[] {
   if (guards.length > 0 && guards.every((one) => typeof one === 'function')) return guards
-  throw new TypeError('guards must be at least one function, such as requireScopes("a").')
+  throw new TypeError(`${what} takes at least one function, such as requireScopes("a").`)
 }
 
 function lacking(scopes: readonly string[]): InboundAuthError {

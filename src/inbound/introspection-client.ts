@@ -1,3 +1,4 @@
+import { describeAddress } from '../address.js'
 import { base64url, sha256, utf8 } from '../bytes.js'
 import { type Clock, HOUR_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
@@ -137,6 +138,9 @@ async function findEndpoint(options: IntrospectionClientOptions): Promise<string
       document = await read(url)
     } catch (cause) {
       throw unavailable("the issuer's metadata cannot be had", cause)
+    }
+    if (document === 429 || (typeof document === 'number' && document >= 500)) {
+      throw unavailable(`the metadata answered HTTP ${document} at ${describeAddress(url)}`)
     }
     if (typeof document === 'number') continue
     const { introspection_endpoint: endpoint } = document.fields

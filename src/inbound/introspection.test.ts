@@ -245,6 +245,16 @@ describe('introspection', () => {
     expect(server.count('/other')).toBe(0)
   })
 
+  it('J57 does not take an issuer that is away for one without metadata', async () => {
+    server.routes.set(OIDC_PATH, status(503))
+    const error = await make()
+      .verifyToken('a')
+      .catch((e: InboundAuthError) => e)
+    expect((error as InboundAuthError).reason).toBe(
+      `introspection: the metadata answered HTTP 503 at ${server.origin}${OIDC_PATH}`,
+    )
+  })
+
   it('J57 finds the endpoint once, and trusts metadata of its own issuer only', async () => {
     const verifier = make()
     const before = server.count(OIDC_PATH)

@@ -7,6 +7,7 @@ import { actorOf } from '../jwt/actor.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import type { JsonObject } from '../jwt/strict-json.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { checkOptionNames } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
 import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
@@ -15,7 +16,7 @@ import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules
 import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
 import { IntrospectionClient } from './introspection-client.js'
-import { checkBoolean, checkNames, checkStrings, checkTransport, inRange } from './option-checks.js'
+import { checkBoolean, checkStrings, checkTransport, inRange } from './option-checks.js'
 import { provePossession, requireBinding } from './possession.js'
 
 /** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
@@ -81,7 +82,7 @@ interface Rules extends CallerRules {
  * @throws `TypeError` naming the option that is wrong.
  */
 export function introspection(options: IntrospectionOptions): Authenticator {
-  checkNames('introspection', options, Object.keys(known))
+  checkOptionNames(options, 'introspection()', Object.keys(known))
   checkTransport(options)
   checkBoolean('allowUntypedTokens', options.allowUntypedTokens)
   const { fetch, allowInsecureLoopback, introspectionEndpoint, customClaims } = options

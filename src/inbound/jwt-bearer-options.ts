@@ -9,17 +9,11 @@ import { type HeldKeys, type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
 import { type CacheLimits, DEFAULT_CACHE } from '../jwt/verified-cache.js'
+import { checkOptionNames } from '../option-names.js'
 import { type CallerRules, checkCallers } from './caller-rules.js'
 import { type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
-import {
-  checkIssuer,
-  checkNames,
-  checkStrings,
-  checkTransport,
-  inRange,
-  wrong,
-} from './option-checks.js'
+import { checkIssuer, checkStrings, checkTransport, inRange, wrong } from './option-checks.js'
 import { MAX_BEARER_BYTES } from './request.js'
 import { checkProfile, type TokenProfile } from './token-profile.js'
 
@@ -114,7 +108,7 @@ const known: Record<keyof JwtBearerOptions, true> = {
 
 /** @throws `TypeError` naming the option and its value. */
 export function checkJwtBearerOptions(options: JwtBearerOptions): JwtBearerRules {
-  checkNames('jwtBearer', options, Object.keys(known))
+  checkOptionNames(options, 'jwtBearer()', Object.keys(known))
   checkTransport(options)
   const clockToleranceMs = inRange(
     'clockToleranceMs',

@@ -3,19 +3,6 @@ import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
 import { refuseMetadataUrl } from '../issuer.js'
 
-/** @throws `TypeError` when `options` is no object, or has a name that is none of `known`. */
-export function checkNames(of: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`${of} takes an object of options.`)
-  }
-  for (const name of Object.keys(options)) {
-    // A misspelled rule would be a rule that is never applied.
-    if (!known.includes(name)) {
-      throw new TypeError(`${of} has no option "${printable(name)}". Known: ${known.join(', ')}.`)
-    }
-  }
-}
-
 /** A frozen copy of a list of at least one string, none of them empty. */
 export function checkStrings(option: string, value: unknown): readonly string[] {
   if (!Array.isArray(value) || value.length === 0) {
@@ -74,6 +61,7 @@ export function inRange(option: string, value: unknown, min: number, max: number
 }
 
 export function wrong(option: string, value: unknown, rule: string): TypeError {
-  const shown = typeof value === 'string' ? `"${printable(value)}"` : printable(String(value))
-  return new TypeError(`${option} ${rule}; got ${shown}.`)
+  const empty = Array.isArray(value) && value.length === 0
+  const shown = typeof value === 'string' ? `"${printable(value)}"` : printable(value)
+  return new TypeError(`${option} ${rule}; got ${empty ? 'an empty list' : shown}.`)
 }

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { checkObject } from '../option-names.js'
 
 /**
  * Remembers what was used, so that it serves once. One guard for all processes of a service: in Redis, `claim` is
@@ -30,6 +31,7 @@ const SWEEP_EVERY = 4_096
  * used again.
  */
 export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): ReplayGuard {
+  checkObject(options, 'memoryReplayGuard()')
   const { maxEntries = MAX_ENTRIES, clock = systemClock } = options
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
     throw new TypeError('maxEntries must be a whole number above 0.')

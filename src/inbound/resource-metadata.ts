@@ -1,5 +1,6 @@
 import { printable } from '../errors/base.js'
 import { jwsAlgorithms } from '../jwt/algorithm.js'
+import { checkWebRequest } from '../option-names.js'
 import type { Authenticator } from './authenticator.js'
 import { checkScopes, wrong } from './option-checks.js'
 
@@ -29,6 +30,7 @@ export function advertise(
  * 404 for anything else.
  */
 export function serveResourceMetadata(request: Request, facts: ResourceFacts): Response {
+  checkWebRequest(request, 'metadataHandler()')
   const { resource } = facts
   if (resource === undefined) return new Response('Not found', { status: 404 })
   const { pathname, search } = new URL(request.url)

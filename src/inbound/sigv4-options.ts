@@ -1,5 +1,6 @@
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
+import { checkOptionNames } from '../option-names.js'
 import type { Secret } from '../secret.js'
 import type { PathStyle } from '../sigv4/target.js'
 import type { SignatureRules } from '../sigv4/verify.js'
@@ -89,16 +90,7 @@ const known: Record<keyof SigV4Options, true> = {
 
 /** @throws `TypeError` naming the option. */
 export function checkSigV4Options(options: SigV4Options): SigV4Rules {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('sigv4 takes an object of options.')
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(known, name)) {
-      throw new TypeError(
-        `sigv4 has no option "${printable(name)}". Known: ${Object.keys(known).join(', ')}.`,
-      )
-    }
-  }
+  checkOptionNames(options, 'sigv4()', Object.keys(known))
   const { region, service, credentials, pathStyle = 'normal', replay, accessKeyIdPattern } = options
   checkScopePart('region', region)
   checkScopePart('service', service)

@@ -4,6 +4,7 @@ import { stsHosts } from '../aws/sts-hosts.js'
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
+import { checkOptionNames } from '../option-names.js'
 import {
   type AssertedUserOptions,
   type AssertedUserRules,
@@ -52,16 +53,7 @@ const known: Record<keyof StsIdentityOptions, true> = {
 
 /** @throws `TypeError` naming the option and its value. */
 export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentityRules {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError('stsIdentity takes an object of options.')
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(known, name)) {
-      throw new TypeError(
-        `stsIdentity has no option "${printable(name)}". Known: ${Object.keys(known).join(', ')}.`,
-      )
-    }
-  }
+  checkOptionNames(options, 'stsIdentity()', Object.keys(known))
   const { allowedAccounts, allowedRoles, allowedArns } = options
   if (!allowedAccounts && !allowedRoles && !allowedArns) {
     throw new TypeError(

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
+import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import type { Principal, TokenVerifier } from '../principal.js'
 import { namesUser, USER_ID_HEADER } from './asserted-user.js'
 import {
@@ -52,6 +53,16 @@ export interface InboundVerifierOptions {
   readonly clock?: Clock | undefined
 }
 
+const known = [
+  'authenticators',
+  'resource',
+  'scopesSupported',
+  'advertisedScopeMapping',
+  'errorBody',
+  'audit',
+  'clock',
+] as const satisfies readonly (keyof InboundVerifierOptions)[]
+
 /** The authenticator that recognised a request, and what it said. */
 interface Mine {
   readonly name: Principal['method']
@@ -74,8 +85,11 @@ export class InboundVerifier implements TokenVerifier {
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
+    checkOptionNames(options, 'InboundVerifier', known)
     const { authenticators, resource, scopesSupported, errorBody } = options
     const { audit, clock = systemClock } = options
+    checkFunction(audit, 'audit')
+    checkFunction(clock, 'clock')
     this.#authenticators = checkAuthenticators(authenticators, resource)
     if (resource !== undefined) resourceMetadataUrl(resource)
     if (errorBody !== undefined && errorBody !== 'json' && errorBody !== 'json-rpc') {
@@ -146,6 +160,11 @@ export class InboundVerifier implements TokenVerifier {
    */
   challenge(error: InboundAuthError, request?: Request | RawRequest): Response {
     const { resource, advertised } = this.#facts
+    if (typeof (error as InboundAuthError | undefined)?.refusal !== 'string') {
+      throw new TypeError(
+        `challenge() takes an InboundAuthError; got ${kindOf(error)}. Throw errors that are none again.`,
+      )
+    }
     const { requiredScopes } = error
     return challenge(error, {
       schemes: schemesOf(this.#authenticators),

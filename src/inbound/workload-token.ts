@@ -6,11 +6,12 @@ import { type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
+import { checkOptionNames } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { readWorkloadAccess } from '../workload/workload-token.js'
 import type { Authenticator, AuthenticatorContext, Recognition } from './authenticator.js'
-import { checkNames, checkStrings, checkTransport, inRange } from './option-checks.js'
+import { checkStrings, checkTransport, inRange } from './option-checks.js'
 import { provePossession } from './possession.js'
 
 /** Whose workload access tokens are accepted. Fields are ANDed, lists are any-of. */
@@ -83,7 +84,7 @@ export function workloadToken(options: WorkloadTokenOptions): Authenticator {
 type Rules = ReturnType<typeof checkOptions>
 
 function checkOptions(options: WorkloadTokenOptions) {
-  checkNames('workloadToken', options, Object.keys(known))
+  checkOptionNames(options, 'workloadToken()', Object.keys(known))
   checkTransport(options)
   const { allowedWorkloads, allowedUserIssuers, jwks, fetch, allowInsecureLoopback } = options
   const issuer = checkIssuerUrl(options.issuer, 'issuer', allowInsecureLoopback ?? false)

@@ -1,3 +1,4 @@
+import { describeAddress } from '../address.js'
 import { type ReadDocument, unavailable } from './key-document.js'
 
 /** What the metadata of an issuer says that a verifier needs. */
@@ -19,12 +20,12 @@ export async function discover(
   urls: readonly string[],
   issuers: readonly string[],
 ): Promise<IssuerMetadata> {
-  let status = 0
+  let failure = ''
   for (const url of urls) {
     const document = await read(url)
     if (typeof document === 'number') {
-      status = document
-      if (status >= 400 && status < 500) continue // not here; perhaps at the other place
+      failure = `discovery answered HTTP ${document} at ${describeAddress(url)}`
+      if (document >= 400 && document < 500 && document !== 429) continue // not here; perhaps at the other place
       break
     }
     const { issuer, jwks_uri: jwksUri } = document.fields
@@ -34,5 +35,5 @@ export async function discover(
     if (typeof jwksUri !== 'string') throw unavailable('the discovery document has no jwks_uri')
     return { issuer, jwksUri, freshMs: document.freshMs }
   }
-  throw unavailable(`discovery answered HTTP ${status}`)
+  throw unavailable(failure)
 }

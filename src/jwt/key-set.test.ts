@@ -288,6 +288,23 @@ describe('discovery', () => {
     expect(jwksHits()).toBe(0)
   })
 
+  it.each([500, 429])('tells which address answered HTTP %i, and asks no other', async (code) => {
+    issuer.routes.set(OIDC_PATH, status(code))
+    await expect(find(discovered())).rejects.toMatchObject({
+      reason: `discovery answered HTTP ${code} at ${issuer.origin}${OIDC_PATH}`,
+      retryable: true,
+    })
+    expect(issuer.hits).toEqual([OIDC_PATH])
+  })
+
+  it('tells the address of the keys without its query', async () => {
+    issuer.routes.set('/jwks?key=s3cret', status(503))
+    const keys = new KeySet({ jwksUri: `${issuer.origin}/jwks?key=s3cret` }, loopback)
+    await expect(find(keys)).rejects.toMatchObject({
+      reason: `the JWK set answered HTTP 503 at ${issuer.origin}/jwks`,
+    })
+  })
+
   it.each([
     'http://93.184.216.34/jwks',
     'http://idp.example/jwks',

@@ -1,3 +1,4 @@
+import { describeAddress } from '../address.js'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { SingleFlight } from '../single-flight.js'
@@ -105,8 +106,11 @@ export class KeySet implements HeldKeys {
   /** Never rejects: it may run with nobody waiting. */
   async #fetch(clock: Clock): Promise<void> {
     try {
-      const document = await this.#read(await this.#jwksUri(clock))
-      if (typeof document === 'number') throw unavailable(`the JWK set answered HTTP ${document}`)
+      const url = await this.#jwksUri(clock)
+      const document = await this.#read(url)
+      if (typeof document === 'number') {
+        throw unavailable(`the JWK set answered HTTP ${document} at ${describeAddress(url)}`)
+      }
       const list = KeyList.read(document.fields)
       if (typeof list === 'string') throw unavailable(list)
       const same = this.#held !== undefined && list.equals(this.#held.list)

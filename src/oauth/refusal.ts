@@ -27,7 +27,7 @@ export function toTypedError(error: unknown, context: Context): DeputizeError {
       provider,
       oauthError: oauthError ?? codeForStatus(status),
       status,
-      ...retryAfter(answer, context.clock),
+      ...retryAfter(answer?.headers, context.clock),
     })
   }
   const code = (error as { code?: unknown }).code
@@ -74,8 +74,8 @@ function detailFor(code: unknown): string {
 }
 
 /** `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), at most ten minutes. */
-function retryAfter(answer: Response | undefined, clock: Clock): { retryAfterMs?: number } {
-  const value = answer?.headers.get('retry-after')?.trim()
+export function retryAfter(headers: Headers | undefined, clock: Clock): { retryAfterMs?: number } {
+  const value = headers?.get('retry-after')?.trim()
   if (!value) return {}
   const ms = /^\d{1,9}$/.test(value) ? Number(value) * SECOND_MS : Date.parse(value) - clock()
   return Number.isFinite(ms) ? { retryAfterMs: Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS) } : {}

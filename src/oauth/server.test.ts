@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { replyJson, reset, startHostileServer } from '../../test/support/hostile-server.js'
 import { codeOf, fakeClock } from '../../test/support/issuer.js'
 import { HOUR_MS } from '../clock.js'
+import { ServerResponseError } from '../errors/outbound.js'
 import { AuthorizationServer, type AuthorizationServerOptions } from './server.js'
 
 const OIDC = '/.well-known/openid-configuration'
@@ -105,6 +106,39 @@ describe('discovery', () => {
     server.routes.set(OIDC, reset)
     clock.advance(HOUR_MS)
     expect(await one.metadata()).toMatchObject({ issuer: server.issuer })
+  })
+
+  it.each([
+    [503, { 'retry-after': '7' }, 'Try again in 7 s.', 7_000],
+    [503, {}, 'Try again later.', undefined],
+    [429, { 'retry-after': '30' }, 'Try again in 30 s.', 30_000],
+    [429, { 'retry-after': 'soon' }, 'Try again later.', undefined],
+  ])('that HTTP %i %j ends says so, and when to come again', async (status, headers, text, ms) => {
+    await using server = await startHostileServer()
+    server.routes.set(OIDC, replyJson({ error: 'server_error' }, status, headers))
+    const error = await at(server.issuer)
+      .metadata()
+      .catch((e: unknown) => e)
+    expect(error).toBeInstanceOf(ServerResponseError)
+    expect(error).toMatchObject({
+      message: `Metadata of provider "api": ${server.issuer}${OIDC} answered HTTP ${status}. ${text}`,
+      reason: 'metadata_unavailable',
+      retryable: true,
+      status,
+    })
+    expect((error as { retryAfterMs?: number }).retryAfterMs).toBe(ms)
+    expect(server.received).toHaveLength(1) // the other place is on the same server
+  })
+
+  it('is waited for as long as the server asked, when it failed often', async () => {
+    await using server = await startHostileServer()
+    server.routes.set(OIDC, replyJson({}, 503, { 'retry-after': '300' }))
+    const one = at(server.issuer)
+    const ask = () => one.call('token request', async () => 1, { guarded: true })
+    for (let tries = 0; tries < 10 && (await codeOf(ask())) === 'ERR_SERVER_RESPONSE'; tries++);
+    const error = await ask().catch((e: unknown) => e)
+    expect(error).toMatchObject({ code: 'ERR_SERVER_UNAVAILABLE', reason: 'metadata_unavailable' })
+    expect((error as { retryAfterMs: number }).retryAfterMs).toBeGreaterThan(290_000)
   })
 
   it('is made again after it failed (D08)', async () => {

@@ -1,11 +1,11 @@
 import type * as oauth from 'oauth4webapi'
-import { refuseUrl } from '../address.js'
+import { describeAddress, refuseUrl } from '../address.js'
 import { type Clock, HOUR_MS } from '../clock.js'
-import { ConfigurationError, ServerResponseError } from '../errors/outbound.js'
+import { ConfigurationError, ServerResponseError, whenToRetry } from '../errors/outbound.js'
 import { type Fetch, safeFetch } from '../http.js'
 import { resolveSecret, type SecretInput } from '../secret.js'
 import { SingleFlight } from '../single-flight.js'
-import { toTypedError } from './refusal.js'
+import { retryAfter, toTypedError } from './refusal.js'
 import { type HealthOptions, ServerHealth } from './server-health.js'
 
 /** How a client proves who it is (RFC 6749 §2.3); exactly one method is used. */
@@ -193,17 +193,34 @@ export class AuthorizationServer {
       : lib.ClientSecretBasic(secret.reveal())
   }
 
+  /** The metadata cannot be had now: no word of OAuth, whose endpoints were not asked. */
+  #away(address: string, { status, headers }: Response): ServerResponseError {
+    const wait = retryAfter(headers, this.options.clock)
+    const error = new ServerResponseError({
+      what: `Metadata of provider "${this.options.name}"`,
+      detail: `${describeAddress(address)} answered HTTP ${status}. ${whenToRetry(wait.retryAfterMs)}`,
+      reason: 'metadata_unavailable',
+      status,
+    })
+    return Object.assign(error, wait) // for whoever leaves the server alone that long
+  }
+
   async #discover(): Promise<oauth.AuthorizationServer> {
     const { issuer, name } = this.options
     const lib = await import('oauth4webapi')
     let last: Response | undefined
+    let address = issuer
     for (const algorithm of ['oidc', 'oauth2'] as const) {
       const response = await lib.discoveryRequest(new URL(issuer), {
         algorithm,
-        [lib.customFetch]: (url: string, init: object) => this.#fetch()(url, init as RequestInit),
+        [lib.customFetch]: (url: string, init: object) => {
+          address = url
+          return this.#fetch()(url, init as RequestInit)
+        },
         [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
       })
       last = response
+      if (response.status === 429 || response.status >= 500) throw this.#away(address, response)
       if (response.status >= 400 && response.status < 500) continue
       try {
         const as = await lib.processDiscoveryResponse(new URL(issuer), response)

@@ -99,6 +99,24 @@ describe('a token answer', () => {
     expect(await codeOf(answer(body))).toBe('ERR_SERVER_RESPONSE')
   })
 
+  it.each([
+    [429, {}, '7', 'Try again in 7 s.'],
+    [429, { error: 'slow_down' }, '7', 'Try again in 7 s.'],
+    [503, { error: 'temporarily_unavailable' }, '0', 'Try again later.'],
+    [429, {}, undefined, 'Try again later.'],
+    [400, { error: 'invalid_scope' }, '7', 'Ask for fewer scopes'],
+  ])(
+    'with status %i, %j and Retry-After %s says when to come again',
+    async (status, body, wait, text) => {
+      const refused = answer(body, status, wait === undefined ? {} : { 'retry-after': wait })
+      await expect(refused).rejects.toMatchObject({
+        code: 'ERR_OAUTH_REFUSED',
+        message: expect.stringContaining(`(HTTP ${status}). ${text}`),
+        retryable: status !== 400,
+      })
+    },
+  )
+
   it('that is an error with status 200 is an error (O24)', async () => {
     const refused = answer({ error: 'bad_refresh_token', error_description: 'x' })
     await expect(refused).rejects.toMatchObject({

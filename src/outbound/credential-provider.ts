@@ -8,11 +8,12 @@ import type {
 import { runInScope } from '../context/run-context.js'
 import { isDeputizeError } from '../errors/base.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
+import { checkObject, checkWebRequest, kindOf } from '../option-names.js'
 import type { UserRef } from '../principal.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { resolveSecret, type Secret } from '../secret.js'
-import { type Acting, auditActing, isActing } from '../workload/acting.js'
+import { type Acting, auditActing } from '../workload/acting.js'
 import { type Assembly, assemble } from './assembly.js'
 import type { Connection, Disconnected } from './connection-desk.js'
 import type { AuthorizationStatus } from './consents.js'
@@ -20,7 +21,7 @@ import { unionScopes } from './grant.js'
 import type { OutboundCredentialProviderOptions } from './options.js'
 import type { RegisteredOAuth2 } from './registry.js'
 import type { Timing } from './timing.js'
-import { requireUser } from './token-request.js'
+import { checkActing, checkAsked, checkFn, requireUser } from './token-request.js'
 
 /** One result of {@link OutboundCredentialProvider.getTokens}. */
 export type TokenResult =
@@ -59,9 +60,10 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws {@link VaultUnavailableError} The store failed; nothing was asked of the server or the user.
    */
   async getToken(acting: Acting, request: TokenRequest): Promise<AccessToken> {
+    if (!request) checkAsked(acting, request, 'getToken')
     const cached = this.#parts.desk.cached(acting, request, this.#oauth2)
     if (cached !== undefined) return cached
-    checkActing(acting, 'getToken')
+    checkAsked(acting, request, 'getToken')
     return this.#parts.desk.get(acting, this.#oauth2(request.provider), request)
   }
 
@@ -73,6 +75,9 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly results: readonly TokenResult[]
     readonly authorizationRequired: readonly AuthorizationRequiredError[]
   }> {
+    if (!Array.isArray(requests)) {
+      throw new TypeError(`getTokens() takes a list of requests; got ${kindOf(requests)}.`)
+    }
     const results = await Promise.all(
       requests.map((request) =>
         this.getToken(acting, request).then(
@@ -96,7 +101,7 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws `TypeError` Its function gave no key, or one that would break a header.
    */
   async getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret> {
-    checkActing(acting, 'getApiKey')
+    checkAsked(acting, request, 'getApiKey')
     const { provider: name } = request
     const provider = this.#parts.registry.apiKey(name)
     const key = await resolveSecret(provider.key, `key of provider "${name}"`)
@@ -116,7 +121,7 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws {@link AwsCredentialsError} There are none to be had.
    */
   async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
-    checkActing(acting, 'getAwsCredentials')
+    checkAsked(acting, request, 'getAwsCredentials')
     const { provider: name, policy } = request
     const provider = this.#parts.registry.awsIam(name)
     const { roleArn } = provider
@@ -129,7 +134,7 @@ export class OutboundCredentialProvider implements CredentialSource {
 
   /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
   awsCredentials(acting: Acting, request: AwsCredentialsRequest): () => Promise<AwsCredentials> {
-    checkActing(acting, 'awsCredentials')
+    checkAsked(acting, request, 'awsCredentials')
     this.#parts.registry.awsIam(request.provider)
     return () => this.getAwsCredentials(acting, request)
   }
@@ -143,7 +148,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     acting: Acting,
     request: Pick<TokenRequest, 'provider' | 'scopes' | 'account' | 'resource' | 'returnUrl'>,
   ): Promise<AuthorizationRequiredError> {
-    checkActing(acting, 'beginAuthorization')
+    checkAsked(acting, request, 'beginAuthorization')
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
@@ -167,6 +172,8 @@ export class OutboundCredentialProvider implements CredentialSource {
     request: Request,
     options: { readonly user?: UserRef | undefined } = {},
   ): Promise<Response> {
+    checkWebRequest(request, 'handleCallback()')
+    checkObject(options, 'handleCallback()', 'a Request and { user }')
     return this.#parts.callback.handle(request, options.user)
   }
 
@@ -184,6 +191,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly sessionUri: string
     readonly user: UserRef
   }): Promise<void> {
+    checkObject(request, 'completeAuthorization()', '{ sessionUri, user }')
     const { sessionUri, user } = request
     if (typeof user?.issuer !== 'string' || typeof user.subject !== 'string') {
       throw new TypeError(
@@ -216,6 +224,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     } = {},
   ): Promise<void> {
     checkActing(acting, 'waitForAuthorization')
+    checkObject(options, 'waitForAuthorization()', 'an object of options at the end')
     const { signal, timeoutMs } = options
     const signals = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
     const given = signals.filter((one) => one !== undefined)
@@ -229,6 +238,7 @@ export class OutboundCredentialProvider implements CredentialSource {
   /** Runs `fn` for `acting`: inside, `requireToken()` and `authenticatedFetch()` find both. */
   runAs<T>(acting: Acting, fn: () => T): T {
     checkActing(acting, 'runAs')
+    checkFn(fn, 'runAs')
     return runInScope({ acting, credentials: this }, fn)
   }
 
@@ -238,6 +248,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     fn: (this: This, ...args: A) => R,
   ): (this: This, ...args: A) => R {
     checkActing(acting, 'bind')
+    checkFn(fn, 'bind')
     const scope = { acting, credentials: this }
     return function (this: This, ...args: A): R {
       return runInScope(scope, () => Reflect.apply(fn, this, args))
@@ -270,7 +281,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     acting: Acting,
     request: { readonly provider: string; readonly account?: string | undefined },
   ): Promise<Disconnected> {
-    checkActing(acting, 'disconnect')
+    checkAsked(acting, request, 'disconnect')
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     await this.#parts.keeper.catchUp(user)
@@ -283,13 +294,5 @@ export class OutboundCredentialProvider implements CredentialSource {
     waiters.close()
     keeper.close()
     cache?.clear()
-  }
-}
-
-function checkActing(acting: unknown, method: string): void {
-  if (!isActing(acting)) {
-    throw new TypeError(
-      `${method}() takes an Acting from a WorkloadIdentity, such as agent.actFor(principal); a copy or a literal is refused.`,
-    )
   }
 }

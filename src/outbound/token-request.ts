@@ -1,9 +1,10 @@
 import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
 import { printable } from '../errors/base.js'
 import { NoUserError } from '../errors/workload.js'
+import { checkObject, kindOf } from '../option-names.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Flow } from '../providers/provider.js'
-import type { Acting } from '../workload/acting.js'
+import { type Acting, isActing } from '../workload/acting.js'
 import type { ActingForUser } from './consents.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
@@ -42,4 +43,25 @@ export function checkMode(mode: OnAuthorizationRequired): OnAuthorizationRequire
     )
   }
   return mode
+}
+
+/** @throws `TypeError` */
+export function checkActing(acting: unknown, method: string): void {
+  if (!isActing(acting)) {
+    throw new TypeError(
+      `${method}() takes an Acting from a WorkloadIdentity, such as agent.actFor(principal); a copy or a literal is refused.`,
+    )
+  }
+}
+
+/** Checks who asks, and that there is a request. @throws `TypeError` */
+export function checkAsked(acting: unknown, request: unknown, method: string): void {
+  checkActing(acting, method)
+  checkObject(request, `${method}()`, 'an Acting and a request, such as { provider: "name" }')
+}
+
+/** @throws `TypeError` */
+export function checkFn(fn: unknown, method: string): void {
+  if (typeof fn === 'function') return
+  throw new TypeError(`${method}() takes an Acting and a function; got ${kindOf(fn)}.`)
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOUR_MS } from '../clock.js'
+import { checkObject } from '../option-names.js'
 import { clientOf, readForm, required, sendJson, words } from './form.js'
 import { type Approval, GrantRefusal, Grants } from './grants.js'
 import { TokenSigner } from './token-signer.js'
@@ -57,6 +58,7 @@ export interface RunningAuthorizationServer {
 export async function startAuthorizationServer(
   options: AuthorizationServerOptions = {},
 ): Promise<RunningAuthorizationServer> {
+  checkObject(options, 'startAuthorizationServer()')
   const requests: string[] = []
   const state: { served?: AuthorizationServer } = {}
   const server = createServer((request, response) => {
@@ -127,6 +129,10 @@ class AuthorizationServer {
   }
 
   userToken(options: UserTokenOptions): string {
+    checkObject(options, 'userToken()', 'options such as { subject: "ada", audience: "my-agent" }')
+    for (const name of ['subject', 'audience'] as const) {
+      if (options[name] === undefined) throw new TypeError(`userToken() needs the option ${name}.`)
+    }
     return this.#signer.accessToken({
       clientId: this.clientId,
       scopes: [],

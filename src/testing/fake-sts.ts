@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOUR_MS } from '../clock.js'
+import { checkFunction, checkObject } from '../option-names.js'
 import { checkSignature, type KnownKey, type ReceivedRequest } from './sigv4-check.js'
 
 /** Credentials that the fake knows, and whose they are. */
@@ -49,6 +50,7 @@ const HOST_HEADER = 'x-fake-sts-host'
  * and can be told to misbehave. For tests and first steps only.
  */
 export async function startFakeSts(options: FakeStsOptions = {}): Promise<RunningFakeSts> {
+  checkObject(options, 'startFakeSts()')
   const callers = options.callers ?? [defaultCaller()]
   const known = new Map(callers.map((one) => [one.accessKeyId, one]))
   const requests: FakeStsRequest[] = []
@@ -95,6 +97,7 @@ export async function startFakeSts(options: FakeStsOptions = {}): Promise<Runnin
       return fetch(`${endpoint}${url.pathname}${url.search}`, { ...init, headers })
     },
     misbehave: (next) => {
+      checkFunction(next, 'The answer of misbehave()')
       instead = next
     },
     close,

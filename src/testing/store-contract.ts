@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
+import { kindOf } from '../option-names.js'
 import type { VaultRow, VaultStore } from '../vault/store.js'
 
 /** What the suite needs of a test framework: node:test and vitest fit as they are. */
@@ -38,6 +39,12 @@ export function describeVaultStore(
   open: () => Promise<VaultStore> | VaultStore,
   options: StoreContractOptions = {},
 ): void {
+  const { describe, it } = (runner as TestRunner | undefined) ?? {}
+  for (const [name, value] of Object.entries({ describe, it, open })) {
+    if (typeof value === 'function') continue
+    const takes = '{ describe, it } of a test runner and open(), which gives a store'
+    throw new TypeError(`describeVaultStore() takes ${takes}; ${name} is ${kindOf(value)}.`)
+  }
   const { name = 'VaultStore contract', scanRows = 250 } = options
   const rule = (title: string, body: (store: VaultStore) => Promise<void>) =>
     runner.it(title, async () => body(await open()))

@@ -2,6 +2,7 @@ import type { AwsCredentials } from '../aws/aws-credentials.js'
 import type { CallerOptions } from '../context/caller.js'
 import type { AwsCredentialsRequest } from '../context/credential-source.js'
 import type { Scope } from '../context/run-context.js'
+import { checkObject } from '../option-names.js'
 import { wrapFunction } from './wrap-function.js'
 
 /** Which AWS credentials a function requires, and for whom. */
@@ -27,6 +28,7 @@ export function requireAwsCredentials(
   options: RequireAwsCredentialsOptions,
   ...rest: [fn?: unknown]
 ): unknown {
+  checkObject(options, 'requireAwsCredentials()')
   const { provider, policy } = options
   const get = ({ credentials, acting }: Scope) =>
     credentials.getAwsCredentials(acting, { provider, policy })

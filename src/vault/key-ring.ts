@@ -1,4 +1,5 @@
 import { base64url, fromBase64url, hex } from '../bytes.js'
+import { kindOf } from '../option-names.js'
 import { allReady, isPromise, type MaybePromise, whenReady } from './maybe-promise.js'
 import { platformPrimitives } from './platform-primitives.js'
 import type { Primitives } from './primitives.js'
@@ -71,11 +72,14 @@ const advice =
 function readKey(key: LocalKey): Uint8Array {
   const bytes = typeof key === 'string' ? decode(key) : key
   if (!(bytes instanceof Uint8Array) || bytes.length !== 32) {
-    const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : `no base64 (${typeof key})`
-    throw new TypeError(`A vault key must be 32 bytes, or their base64; got ${got}. ${advice}`)
+    const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : `no base64 (${kindOf(key)})`
+    const hint = key === undefined ? 'Is its environment variable set? ' : ''
+    throw new TypeError(
+      `A vault key must be 32 bytes, or their base64; got ${got}. ${hint}${advice}, and write: localKeys(key).`,
+    )
   }
   if (bytes.every((byte) => byte === 0)) {
-    throw new TypeError(`A vault key must be random; got 32 zero bytes. ${advice}`)
+    throw new TypeError(`A vault key must be random; got 32 zero bytes. ${advice}.`)
   }
   return bytes.slice()
 }

@@ -1,6 +1,7 @@
 import { isWellFormed, randomId, textOf } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { VaultCorruptError } from '../errors/vault.js'
+import { checkObject } from '../option-names.js'
 import {
   ownPrefixOf,
   partsOf,
@@ -75,6 +76,7 @@ class RedisStore implements VaultStore {
   readonly #clock: Clock
 
   constructor(client: RedisLike, options: RedisStoreOptions) {
+    checkObject(options, 'redisStore()', 'a client and an object of options')
     const { prefix = DEFAULT_PREFIX, timeoutMs, clock = systemClock } = options
     const fits = typeof prefix === 'string' && prefix !== '' && prefix.length <= MAX_PREFIX_LENGTH
     if (!fits || !isWellFormed(prefix)) {

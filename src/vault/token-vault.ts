@@ -179,13 +179,13 @@ export function tokenVault(options: TokenVaultOptions = {}): TokenVault {
     )
   }
   for (const method of ['get', 'put', 'delete', 'scan'] as const) {
-    if (store !== undefined && typeof store[method] !== 'function') {
+    if (store !== undefined && typeof store?.[method] !== 'function') {
       throw new TypeError(`store must have the method ${method}() of VaultStore.`)
     }
   }
   if (
     keys !== undefined &&
-    (typeof keys.newest !== 'function' || typeof keys.find !== 'function')
+    (typeof keys?.newest !== 'function' || typeof keys.find !== 'function')
   ) {
     throw new TypeError('keys must be a key ring, such as localKeys(secret).')
   }

@@ -74,7 +74,9 @@ class ActingAuthority {
   }
 
   workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken> {
-    return this.#facts.mint(this as unknown as Acting, request.audience)
+    // Without a request the audience is missing, and minting says so.
+    const audience = (request as typeof request | undefined)?.audience as string
+    return this.#facts.mint(this as unknown as Acting, audience)
   }
 }
 

@@ -7,7 +7,13 @@ import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { checkIssuerUrl } from '../issuer.js'
 import type { SigningKey } from '../jwt/sign.js'
-import { checkFunction, checkOptionNames } from '../option-names.js'
+import {
+  checkFunction,
+  checkObject,
+  checkOptionNames,
+  checkWebRequest,
+  kindOf,
+} from '../option-names.js'
 import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
 import { type Acting, auditActing, makeActing, type WorkloadRef } from './acting.js'
 import { publish } from './publication.js'
@@ -75,10 +81,11 @@ export class WorkloadIdentity {
     this.#returnUrls = Object.freeze(
       allowedReturnUrls.map((url) => checkReturnUrl(url, allowInsecureLoopback)),
     )
-    if (options.keys !== undefined && typeof options.keys.load !== 'function') {
+    if (options.keys !== undefined && typeof options.keys?.load !== 'function') {
       throw new TypeError('keys must be made by signingKeys().')
     }
     checkFunction(options.audit, 'audit')
+    checkFunction(options.clock, 'clock')
     this.#keys = options.keys ?? signingKeys()
     this.#clock = options.clock ?? systemClock
     this.#audit = new Audit(options.audit, this.#clock)
@@ -86,6 +93,7 @@ export class WorkloadIdentity {
 
   /** Serves `/.well-known/openid-configuration` and `/.well-known/jwks.json` below the issuer; 404 for all else. */
   readonly handler = async (request: Request): Promise<Response> => {
+    checkWebRequest(request, 'handler()')
     if (this.issuer === undefined) return new Response('Not found', { status: 404 })
     return publish(request, this.issuer, async () => (await this.#load()).map((key) => key.public))
   }
@@ -114,6 +122,11 @@ export class WorkloadIdentity {
    * @throws {@link InboundAuthError} The verifier refuses the token.
    */
   async actForToken(token: string, verifier: TokenVerifier): Promise<Acting> {
+    if (typeof (verifier as TokenVerifier | undefined)?.verifyToken !== 'function') {
+      throw new TypeError(
+        `actForToken() takes a token and the InboundVerifier that judges it; got ${kindOf(verifier)}.`,
+      )
+    }
     return this.actFor(await verifier.verifyToken(token))
   }
 
@@ -155,6 +168,7 @@ export class WorkloadIdentity {
     token: string,
     options: { readonly audience: string },
   ): Promise<WorkloadAccess> {
+    checkObject(options, 'verifyWorkloadAccessToken()', 'a token and { audience }')
     const issuer = this.#needIssuer()
     return verifyWorkloadToken(token, {
       issuer,
@@ -182,7 +196,7 @@ export class WorkloadIdentity {
     const issuer = this.#needIssuer()
     if (typeof audience !== 'string' || audience === '') {
       throw new TypeError(
-        'workloadAccessToken() needs an audience: the service that is to accept it.',
+        'workloadAccessToken() takes { audience }, the service that is to accept the token.',
       )
     }
     const nowMs = this.#clock()

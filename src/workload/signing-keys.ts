@@ -5,6 +5,7 @@ import {
   type PrivateJwk,
   type SigningKey,
 } from '../jwt/sign.js'
+import { checkObject } from '../option-names.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { WorkloadRef } from './acting.js'
 
@@ -28,9 +29,15 @@ export interface SigningKeysOptions {
  * @throws `TypeError` Both options are given, or `keys` is empty.
  */
 export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
+  checkObject(options, 'signingKeys()')
   const { keys, vault } = options
   if (keys && vault) throw new TypeError('signingKeys takes keys or vault, not both.')
-  if (keys?.length === 0) throw new TypeError('keys must hold at least one private JWK.')
+  if (keys !== undefined && !(Array.isArray(keys) && keys.length > 0)) {
+    throw new TypeError('keys must hold at least one private JWK.')
+  }
+  if (vault !== undefined && typeof vault?.read !== 'function') {
+    throw new TypeError('vault must be made by tokenVault().')
+  }
   const load = async (workload: WorkloadRef) => {
     const jwks = keys ?? [vault ? await keptKey(vault, workload) : await generateSigningJwk()]
     const [first, ...rest] = await Promise.all(jwks.map(importSigningKey))

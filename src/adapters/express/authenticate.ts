@@ -1,5 +1,6 @@
 import type { AuthenticateOptions, CallerVerifier } from '../../inbound/admission.js'
 import { keepCaller } from '../../inbound/kept-caller.js'
+import { checkObject } from '../../option-names.js'
 import {
   authenticateConnect,
   type ConnectMiddleware,
@@ -27,5 +28,6 @@ export function authenticate<R extends ConnectRequest = ConnectRequest>(
  * `authenticate()`. Whoever signs does not compress: Express inflates bodies before it shows them.
  */
 export function keepRawBody(request: object, _response: unknown, bytes: Uint8Array): void {
+  checkObject(request, 'keepRawBody()', 'what express.json({ verify: keepRawBody }) gives it')
   keepBody(request, bytes)
 }

@@ -1,5 +1,11 @@
-import { type AuthenticateOptions, admit, type CallerVerifier } from '../../inbound/admission.js'
+import {
+  type AuthenticateOptions,
+  admit,
+  type CallerVerifier,
+  checkAdmission,
+} from '../../inbound/admission.js'
 import { keepCaller } from '../../inbound/kept-caller.js'
+import { checkObject } from '../../option-names.js'
 import { isPrincipal } from '../../principal.js'
 import { hasBody } from '../node/has-body.js'
 import { type BodyStream, keepWhilePassing, keptBody } from '../node/kept-body.js'
@@ -30,6 +36,7 @@ export function authenticate<R extends FastifyRequestLike = FastifyRequestLike>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<R> = {},
 ): (request: NoInfer<R>, reply: FastifyReplyLike) => Promise<unknown> {
+  checkAdmission(verifier, options)
   return async (request, reply) => {
     const raw = { ...rawRequest(request.raw), target: request.originalUrl }
     const asked = { ...raw, body: keptBody(request.raw) }
@@ -59,6 +66,8 @@ export async function keepRawBody<B extends BodyStream>(
   _reply: unknown,
   body: B,
 ): Promise<BodyStream> {
+  const raw = (request as FastifyRequestLike | undefined)?.raw
+  checkObject(raw, 'keepRawBody()', "what addHook('preParsing', keepRawBody) gives it")
   if (!hasBody(request.raw)) return body
   const limit = request.routeOptions.bodyLimit ?? DEFAULT_BODY_LIMIT_BYTES
   return keepWhilePassing(request.raw, body, limit)

@@ -1,5 +1,10 @@
 import { ConfigurationError } from '../../errors/outbound.js'
-import { type AuthenticateOptions, admit, type CallerVerifier } from '../../inbound/admission.js'
+import {
+  type AuthenticateOptions,
+  admit,
+  type CallerVerifier,
+  checkAdmission,
+} from '../../inbound/admission.js'
 import type { RawBody, RawRequest } from '../../inbound/authenticator.js'
 import { keepCaller } from '../../inbound/kept-caller.js'
 import { isPrincipal } from '../../principal.js'
@@ -24,6 +29,7 @@ export function authenticate<C extends HonoContextLike = HonoContextLike>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<C> = {},
 ): (c: NoInfer<C>, next: () => Promise<void>) => Promise<Response | undefined> {
+  checkAdmission(verifier, options)
   return async (c, next) => {
     const outcome = await admit(verifier, requestOf(c), c, options)
     if (!isPrincipal(outcome)) return outcome

@@ -1,5 +1,5 @@
 import { keepCaller, callerOf as keptCallerOf } from '../../inbound/kept-caller.js'
-import { type Principal, presentedToken } from '../../principal.js'
+import { isPrincipal, type Principal, presentedToken } from '../../principal.js'
 import type { Secret } from '../../secret.js'
 
 /** `AuthInfo` of the MCP SDK. */
@@ -35,6 +35,9 @@ class VerifiedAuthInfo {
  * callers who presented none, and is not printed.
  */
 export function authInfoOf(caller: Principal): AuthInfo {
+  if (!isPrincipal(caller)) {
+    throw new TypeError('authInfoOf() takes a Principal as an InboundVerifier returned it.')
+  }
   const { method, issuer, subject, user, clientId, scopes, audience, expiresAtMs } = caller
   const [only, another] = audience
   const info = new VerifiedAuthInfo(
@@ -64,5 +67,5 @@ function isResource(audience: string): boolean {
  * @throws {@link ConfigurationError} Nothing in front of the transport authenticated the request.
  */
 export function callerOf(extra: { readonly authInfo?: object | undefined }): Principal {
-  return keptCallerOf(extra.authInfo ?? extra)
+  return keptCallerOf((extra as typeof extra | undefined)?.authInfo ?? extra)
 }

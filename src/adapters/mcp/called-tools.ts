@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../../errors/outbound.js'
+import { checkObject } from '../../option-names.js'
 import type { ConnectRequest } from '../node/connect-middleware.js'
 import { hasBody } from '../node/has-body.js'
 
@@ -9,6 +10,7 @@ import { hasBody } from '../node/has-body.js'
  * @throws {@link ConfigurationError} Nobody parsed the body, so that a guard would let everything pass.
  */
 export function calledTools(request: ConnectRequest & { readonly body?: unknown }): string[] {
+  checkObject(request, 'calledTools()', 'the request of the guard')
   const { body } = request
   if (body === undefined && hasBody(request)) {
     throw new ConfigurationError(

@@ -1,5 +1,6 @@
 import { isDeputizeError } from '../../errors/base.js'
 import type { InboundAuthError } from '../../errors/inbound.js'
+import { checkObject, kindOf } from '../../option-names.js'
 import type { TokenVerifier } from '../../principal.js'
 import { type AuthInfo, authInfoOf } from './auth-info.js'
 
@@ -25,6 +26,7 @@ export function mcpTokenVerifier(options: {
   readonly verifier: TokenVerifier
   readonly errors: McpAuthErrors
 }): McpTokenVerifier {
+  checkObject(options, 'mcpTokenVerifier()', '{ verifier, errors }')
   const { verifier, errors } = options
   for (const name of ['InvalidTokenError', 'InsufficientScopeError'] as const) {
     if (typeof errors?.[name] !== 'function') {
@@ -32,6 +34,9 @@ export function mcpTokenVerifier(options: {
         `errors must have ${name}: pass the module @modelcontextprotocol/sdk/server/auth/errors.js.`,
       )
     }
+  }
+  if (typeof verifier?.verifyToken !== 'function') {
+    throw new TypeError(`verifier must be an InboundVerifier; got ${kindOf(verifier)}.`)
   }
   return {
     async verifyAccessToken(token) {

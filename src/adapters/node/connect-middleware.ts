@@ -1,6 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type AuthenticateOptions, admit, type CallerVerifier } from '../../inbound/admission.js'
+import {
+  type AuthenticateOptions,
+  admit,
+  type CallerVerifier,
+  checkAdmission,
+} from '../../inbound/admission.js'
 import type { RawRequest } from '../../inbound/authenticator.js'
+import { kindOf } from '../../option-names.js'
 import { isPrincipal, type Principal } from '../../principal.js'
 import { keptBody } from './kept-body.js'
 import { rawRequest } from './raw-request.js'
@@ -24,6 +30,7 @@ export function authenticateConnect<R extends ConnectRequest>(
   options: AuthenticateOptions<R>,
   admitted: (request: R, caller: Principal) => void,
 ): ConnectMiddleware<R> {
+  checkAdmission(verifier, options)
   return (request, response, next) => {
     const decide = async () => {
       const outcome = await admit(verifier, rawConnectRequest(request), request, options)
@@ -62,6 +69,9 @@ const WELL_KNOWN = '/.well-known/oauth-protected-resource'
  * `authenticate()`. Servers that speak `Request` and `Response` serve `verifier.metadataHandler` itself.
  */
 export function metadataRoute(verifier: MetadataSource): ConnectMiddleware {
+  if (typeof (verifier as MetadataSource | null)?.metadataHandler !== 'function') {
+    throw new TypeError(`metadataRoute() takes an InboundVerifier; got ${kindOf(verifier)}.`)
+  }
   return (request, response, next) => {
     const target = request.originalUrl ?? request.url ?? ''
     if (!target.startsWith(WELL_KNOWN)) {

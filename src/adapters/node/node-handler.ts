@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { kindOf } from '../../option-names.js'
 import { sendResponse } from './send-response.js'
 
 /** A handler in the terms of the Fetch standard, such as `agent.handler`. */
@@ -17,6 +18,11 @@ export type FetchHandler = (
 export function nodeHandler(
   handler: FetchHandler,
 ): (message: IncomingMessage, response: ServerResponse) => void {
+  if (typeof handler !== 'function') {
+    throw new TypeError(
+      `nodeHandler() takes a function of a Request, such as agent.handler; got ${kindOf(handler)}.`,
+    )
+  }
   return (message, response) => {
     void serve(handler, message, response)
   }

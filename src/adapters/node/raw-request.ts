@@ -1,5 +1,6 @@
 import type { IncomingMessage as NodeMessage } from 'node:http'
 import type { RawRequest } from '../../inbound/authenticator.js'
+import { kindOf } from '../../option-names.js'
 import { clientCertificateThumbprint } from './client-certificate.js'
 
 export type { NodeMessage }
@@ -12,6 +13,11 @@ export type { NodeMessage }
  * @param body The body, where the application has read it already.
  */
 export function rawRequest(message: NodeMessage, body?: Uint8Array): RawRequest {
+  if (!Array.isArray((message as NodeMessage | null)?.rawHeaders)) {
+    throw new TypeError(
+      `rawRequest() takes the request of node:http, which has rawHeaders; got ${kindOf(message)}.`,
+    )
+  }
   const headers: [string, string][] = []
   for (let at = 0; at + 1 < message.rawHeaders.length; at += 2) {
     const name = message.rawHeaders[at]!

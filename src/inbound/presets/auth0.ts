@@ -1,3 +1,4 @@
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { checkBoolean } from '../option-checks.js'
 import { matching, type PresetOptions } from './preset-options.js'
@@ -21,6 +22,7 @@ export interface Auth0Options extends PresetOptions {
  * @see {@link https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles}
  */
 export function auth0Tokens(options: Auth0Options): JwtBearerOptions {
+  checkObject(options, 'auth0Tokens()')
   const { domain, permissionsAsScopes, ...rest } = options
   const host = /^[a-z0-9-]+(\.[a-z0-9-]+)+$/
   matching('domain', domain, host, 'a host name in lower case, without https://')

@@ -1,3 +1,4 @@
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { matching, type PresetOptions } from './preset-options.js'
 
@@ -19,6 +20,7 @@ export interface CognitoOptions extends Omit<PresetOptions, 'allowedAudience'> {
  * @see {@link https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html}
  */
 export function cognitoTokens(options: CognitoOptions): JwtBearerOptions {
+  checkObject(options, 'cognitoTokens()')
   const { userPoolId, allowedAudience = null, ...rest } = options
   const pattern = /^[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]+$/
   matching('userPoolId', userPoolId, pattern, 'a user pool ID, such as eu-west-1_Ab12Cd34E')

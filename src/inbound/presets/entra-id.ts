@@ -1,3 +1,4 @@
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { type Claims, matching, type PresetOptions } from './preset-options.js'
 
@@ -19,6 +20,7 @@ export interface EntraIdOptions extends PresetOptions {
  * @see {@link https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference}
  */
 export function entraIdTokens(options: EntraIdOptions): JwtBearerOptions {
+  checkObject(options, 'entraIdTokens()')
   const { tenantId, ...rest } = options
   const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
   matching('tenantId', tenantId, guid, 'the GUID of a tenant, in lower case')

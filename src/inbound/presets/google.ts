@@ -1,3 +1,4 @@
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { checkStrings, wrong } from '../option-checks.js'
 import type { PresetOptions } from './preset-options.js'
@@ -20,6 +21,7 @@ export interface GoogleServiceAccountOptions
  * @see {@link https://docs.cloud.google.com/run/docs/authenticating/service-to-service}
  */
 export function googleServiceAccountTokens(options: GoogleServiceAccountOptions): JwtBearerOptions {
+  checkObject(options, 'googleServiceAccountTokens()')
   const { allowedServiceAccounts, ...rest } = options
   const accounts = checkStrings('allowedServiceAccounts', allowedServiceAccounts)
   for (const account of accounts) {

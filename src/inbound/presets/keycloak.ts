@@ -1,4 +1,5 @@
 import { refuseMetadataUrl } from '../../issuer.js'
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { type Claims, matching, type PresetOptions } from './preset-options.js'
 
@@ -16,6 +17,7 @@ export interface KeycloakOptions extends PresetOptions {
  * @throws `TypeError` `issuer` is no realm's URL.
  */
 export function keycloakTokens(options: KeycloakOptions): JwtBearerOptions {
+  checkObject(options, 'keycloakTokens()')
   const form = "a realm's URL, such as https://sso.example.com/realms/acme"
   refuseMetadataUrl(options.issuer, 'issuer')
   matching('issuer', options.issuer, /^https?:\/\/[^?#]+\/realms\/[^/?#]+$/, form)

@@ -1,4 +1,5 @@
 import { refuseMetadataUrl } from '../../issuer.js'
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { matching, type PresetOptions } from './preset-options.js'
 
@@ -16,6 +17,7 @@ export interface OktaOptions extends PresetOptions {
  * @see {@link https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/}
  */
 export function oktaTokens(options: OktaOptions): JwtBearerOptions {
+  checkObject(options, 'oktaTokens()')
   const form =
     'the issuer of a custom authorization server, such as https://acme.okta.com/oauth2/default'
   refuseMetadataUrl(options.issuer, 'issuer')

@@ -1,3 +1,4 @@
+import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import type { PresetOptions } from './preset-options.js'
 
@@ -10,6 +11,7 @@ export type Rfc9068Options = PresetOptions &
  * claims that §2.2 requires are all there. With such an issuer no ID token can pass for an access token.
  */
 export function rfc9068Tokens(options: Rfc9068Options): JwtBearerOptions {
+  checkObject(options, 'rfc9068Tokens()')
   return {
     ...options,
     profile: {
