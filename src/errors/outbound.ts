@@ -38,13 +38,22 @@ export class ServerResponseError extends DeputizeError {
   override readonly name = 'ServerResponseError'
   readonly code = 'ERR_SERVER_RESPONSE'
   declare readonly status?: number
+  /** Milliseconds that the server asked us to wait (`Retry-After`), if it did. */
+  declare readonly retryAfterMs?: number
 
-  constructor(init: { what: string; detail: string; reason: string; status?: number }) {
+  constructor(init: {
+    what: string
+    detail: string
+    reason: string
+    status?: number
+    retryAfterMs?: number
+  }) {
     super(`${init.what}: ${init.detail}`, {
       reason: init.reason,
       retryable: (init.status ?? 0) >= 500 || init.status === 429,
     })
     if (init.status !== undefined) this.status = init.status
+    if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs
   }
 }
 

@@ -196,13 +196,13 @@ export class AuthorizationServer {
   /** The metadata cannot be had now: no word of OAuth, whose endpoints were not asked. */
   #away(address: string, { status, headers }: Response): ServerResponseError {
     const wait = retryAfter(headers, this.options.clock)
-    const error = new ServerResponseError({
+    return new ServerResponseError({
       what: `Metadata of provider "${this.options.name}"`,
       detail: `${describeAddress(address)} answered HTTP ${status}. ${whenToRetry(wait.retryAfterMs)}`,
       reason: 'metadata_unavailable',
       status,
+      ...wait,
     })
-    return Object.assign(error, wait) // for whoever leaves the server alone that long
   }
 
   async #discover(): Promise<oauth.AuthorizationServer> {
