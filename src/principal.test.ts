@@ -106,6 +106,7 @@ describe('makePrincipal', () => {
     expect(made).toMatchObject({ claims: { groups: ['a'] } })
     expect(JSON.parse(JSON.stringify(made))).toMatchObject({ claims: { groups: ['a'] } })
     expect(structuredClone(made).claims).toEqual({ groups: ['a'] })
+    expect(inspect(made)).toContain("claims: { groups: [ 'a' ] }")
     expect(asked).toBe(1)
     expect(() => Object.assign(made, { claims: {} })).toThrow(TypeError)
   })

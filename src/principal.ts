@@ -52,6 +52,7 @@ export interface Principal {
 
 const brand = Symbol.for('deputize.principal')
 const tokenOf = Symbol.for('deputize.principal.token')
+const inspect = Symbol.for('nodejs.util.inspect.custom')
 
 /** What a {@link Principal} is made of; whatever may be absent may be undefined here. */
 export type PrincipalFacts = {
@@ -114,6 +115,11 @@ class VerifiedPrincipal implements Principal {
 
   get [tokenOf](): Secret | undefined {
     return this.#token
+  }
+
+  /** With the claims, of which it would say that there is a getter. */
+  [inspect](): object {
+    return { ...this }
   }
 }
 
