@@ -31,6 +31,14 @@ describe('a verified cache', () => {
     expect(cache.get(`a.a.${tail}`, 1000, 0)).toBeUndefined()
   })
 
+  it('finds what it did not have when it was asked before', () => {
+    const cache = new VerifiedCache<string>(limits())
+    expect([cache.get(token(1), 1000, 0), cache.peek(token(1))]).toEqual([undefined, undefined])
+    cache.set(token(1), finding('one'))
+    expect([cache.peek(token(1)), cache.get(token(1), 1000, 0)]).toEqual(['one', 'one'])
+    expect([cache.get(token(2), 1000, 0), cache.peek(token(1))]).toEqual([undefined, 'one'])
+  })
+
   it('J56 finds a token in whatever memory it stands', () => {
     const cache = new VerifiedCache<string>(limits())
     cache.set(cache.own(token(1)), finding('one'))
