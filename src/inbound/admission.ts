@@ -7,7 +7,7 @@ import type { RawRequest } from './authenticator.js'
 /** What an adapter needs of an `InboundVerifier`. */
 export interface CallerVerifier {
   authenticate(request: Request | RawRequest): Promise<Principal | Response>
-  challenge(error: InboundAuthError, request?: Request | RawRequest): Response
+  challenge(error: InboundAuthError, request?: Request | RawRequest, caller?: Principal): Response
 }
 
 /** How `authenticate()` of an adapter lets callers in. `R` is the framework's request. */
@@ -43,7 +43,7 @@ export async function admit<R>(
     await guard(caller, request)
     return caller
   } catch (error) {
-    if (isRefusal(error)) return verifier.challenge(error, raw)
+    if (isRefusal(error)) return verifier.challenge(error, raw, caller)
     throw error
   }
 }

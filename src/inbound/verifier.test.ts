@@ -10,8 +10,10 @@ import {
   status,
 } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
+import { InboundAuthError } from '../errors/inbound.js'
 import { isPrincipal, makePrincipal } from '../principal.js'
 import type { Authenticator, RawRequest } from './authenticator.js'
+import { requireScopes } from './guards.js'
 import { jwtBearer } from './jwt-bearer.js'
 import { InboundVerifier, type InboundVerifierOptions } from './verifier.js'
 
@@ -41,6 +43,15 @@ const raw = (...headers: [string, string][]): RawRequest => ({
   target: '/invoke',
   headers: [['Host', 'agent.example'], ...headers],
 })
+
+function thrown(work: () => void): InboundAuthError {
+  try {
+    work()
+  } catch (error) {
+    return error as InboundAuthError
+  }
+  throw new Error('It did not throw.')
+}
 
 /** Recognises requests with the header `x-key`. */
 const keyed: Authenticator = {
@@ -245,6 +256,32 @@ describe('InboundVerifier', () => {
     ])
     expect(JSON.stringify(events)).not.toContain('c4nary')
     expect(JSON.stringify(events)).not.toContain(token.slice(0, 20))
+  })
+
+  it('tells the audit whom a guard refused, once, and what was refused before no second time', async () => {
+    const events: AuditEvent[] = []
+    const audited = make({ audit: (event) => void events.push(event) })
+    const caller = await audited.verify(web(`Bearer ${token}`))
+    const refusal = thrown(() => requireScopes('calendar:write')(caller))
+    for (let times = 0; times < 2; times++) {
+      expect(audited.challenge(refusal, web(`Bearer ${token}`), caller).status).toBe(403)
+    }
+    await audited.authenticate(web())
+    const shared = new InboundAuthError('ERR_KEYS_UNAVAILABLE', { reason: 'away' })
+    const away: Authenticator = {
+      name: 'sts',
+      recognise: () => ({ kind: 'refused', error: shared }),
+    }
+    const other = make({ authenticators: [away], audit: (event) => void events.push(event) })
+    await Promise.all([other.authenticate(web()), other.authenticate(web())])
+    expect(events.map(({ type, ...rest }) => [type, 'code' in rest && rest.code])).toEqual([
+      ['caller_verified', false],
+      ['caller_refused', 'ERR_INSUFFICIENT_SCOPE'],
+      ['caller_refused', 'ERR_NO_CREDENTIALS'],
+      ['caller_refused', 'ERR_KEYS_UNAVAILABLE'],
+      ['caller_refused', 'ERR_KEYS_UNAVAILABLE'],
+    ])
+    expect(events[1]).toMatchObject({ method: 'jwt', issuer, subject: 'u1', clientId: 'web' })
   })
 
   it('a failing audit sink changes no decision', async () => {

@@ -1,11 +1,10 @@
 import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
-import { isDeputizeError } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
 import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import type { Principal, TokenVerifier } from '../principal.js'
-import { namesUser, USER_ID_HEADER } from './asserted-user.js'
+import { USER_ID_HEADER } from './asserted-user.js'
 import {
   type Authenticator,
   type AuthenticatorContext,
@@ -14,6 +13,7 @@ import {
   type RawRequest,
   type Recognition,
 } from './authenticator.js'
+import { CallerTrail, type RefusedCaller } from './caller-trail.js'
 import { challenge, type ErrorBody } from './challenge.js'
 import { schemeOf, schemesOf } from './challenge-scheme.js'
 import { FairTurns } from './fair-turns.js'
@@ -74,14 +74,13 @@ export class InboundVerifier implements TokenVerifier {
   readonly #authenticators: readonly Authenticator[]
   readonly #facts: ResourceFacts
   readonly #errorBody: ErrorBody | undefined
-  readonly #audit: Audit
+  readonly #trail: CallerTrail
   readonly #context: AuthenticatorContext
   readonly #parser = new JwsParser()
   readonly #turns = new FairTurns()
   /** Whether a bearer token is all that these authenticators look at; no two of them accept the same one. */
   readonly #bearerOnly: boolean
   readonly #takesTokens: boolean
-  readonly #userIdHeaders: ReadonlySet<string>
 
   /** @throws `TypeError` An option is wrong, or two authenticators stand for one issuer. */
   constructor(options: InboundVerifierOptions) {
@@ -102,14 +101,14 @@ export class InboundVerifier implements TokenVerifier {
       scopes: scopesSupported === undefined ? [] : checkScopes('scopesSupported', scopesSupported),
       advertised: checkScopeMapping(options.advertisedScopeMapping),
     }
-    this.#audit = new Audit(audit, clock)
     this.#context = Object.freeze({ clock, resource })
     this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
     this.#takesTokens = this.#authenticators.some(({ advertise }) => advertise)
-    this.#userIdHeaders = new Set([
+    const userIdHeaders = new Set([
       USER_ID_HEADER.toLowerCase(),
       ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
     ])
+    this.#trail = new CallerTrail(new Audit(audit, clock), userIdHeaders)
   }
 
   /**
@@ -132,7 +131,7 @@ export class InboundVerifier implements TokenVerifier {
    */
   verifyToken(token: string): Promise<Principal> {
     return (
-      this.#recall(token, token) ??
+      this.#recall(token) ??
       this.#inTurn(() => {
         if (typeof token === 'string' && token !== '') return bearerRequest(token, this.#parser)
         throw new InboundAuthError('ERR_MALFORMED_TOKEN', { reason: 'the token is not a string' })
@@ -154,17 +153,23 @@ export class InboundVerifier implements TokenVerifier {
   }
 
   /**
-   * The response for a refusal: of {@link verify}, or of a guard inside a tool.
+   * The response for a refusal: of {@link verify}, or of a guard inside a tool. The latter gets its audit event here.
    *
    * @param request Whose scheme the challenge answers to. Default: the first that is accepted.
+   * @param caller Whom the guard refused, for the audit event.
    */
-  challenge(error: InboundAuthError, request?: Request | RawRequest): Response {
+  challenge(
+    error: InboundAuthError,
+    request?: Request | RawRequest,
+    caller?: Principal | undefined,
+  ): Response {
     const { resource, advertised } = this.#facts
     if (typeof (error as InboundAuthError | undefined)?.refusal !== 'string') {
       throw new TypeError(
         `challenge() takes an InboundAuthError; got ${kindOf(error)}. Throw errors that are none again.`,
       )
     }
+    this.#trail.answered(error, caller)
     const { requiredScopes } = error
     return challenge(error, {
       schemes: schemesOf(this.#authenticators),
@@ -183,13 +188,13 @@ export class InboundVerifier implements TokenVerifier {
     serveResourceMetadata(request, this.#facts)
 
   /** The caller whose token was verified a moment ago. */
-  #recall(token: unknown, from: string | Request | RawRequest): Promise<Principal> | undefined {
+  #recall(token: unknown, from?: Request | RawRequest): Promise<Principal> | undefined {
     if (!this.#bearerOnly || typeof token !== 'string') return undefined
     try {
       for (let at = 0; at < this.#authenticators.length; at++) {
         const principal = this.#authenticators[at]!.recall?.(token, this.#context)
         if (!principal) continue
-        this.#tellVerified(principal, from)
+        this.#trail.verified(principal, from?.headers)
         return Promise.resolve(principal)
       }
     } catch {
@@ -214,10 +219,10 @@ export class InboundVerifier implements TokenVerifier {
       mine = this.#recognise(request)
       const judged = mine.seen.authenticate(this.#context)
       if ('then' in judged) return this.#later(judged, request, mine)
-      this.#tellVerified(judged, request)
+      this.#trail.verified(judged, request.headers)
       return Promise.resolve(judged)
     } catch (error) {
-      this.#tellRefused(error, mine)
+      this.#trail.refused(error, claimed(mine))
       return Promise.reject(error)
     }
   }
@@ -225,39 +230,11 @@ export class InboundVerifier implements TokenVerifier {
   async #later(judged: Promise<Principal>, request: InboundRequest, mine: Mine) {
     try {
       const principal = await judged
-      this.#tellVerified(principal, request)
+      this.#trail.verified(principal, request.headers)
       return principal
     } catch (error) {
-      this.#tellRefused(error, mine)
+      this.#trail.refused(error, claimed(mine))
       throw error
-    }
-  }
-
-  #tellRefused(error: unknown, mine: Mine | undefined): void {
-    if (!this.#audit.isHeard || !isDeputizeError(error)) return
-    this.#audit.emit({
-      type: 'caller_refused',
-      code: error.code,
-      reason: error.reason ?? error.name,
-      ...(mine ? { method: mine.name } : {}),
-      ...(mine?.seen.issuer === undefined ? {} : { issuer: mine.seen.issuer }),
-    })
-  }
-
-  #tellVerified(principal: Principal, from: string | Request | RawRequest | InboundRequest): void {
-    if (!this.#audit.isHeard) return
-    const { method, issuer, subject, clientId } = principal
-    this.#audit.emit({
-      type: 'caller_verified',
-      method,
-      issuer,
-      subject,
-      ...(clientId === undefined ? {} : { clientId }),
-    })
-    // A token says for whom it is; what its caller says beside it counts for nothing.
-    const byToken = method === 'jwt' || method === 'introspection' || method === 'workload'
-    if (byToken && typeof from !== 'string' && namesUser(from.headers, this.#userIdHeaders)) {
-      this.#audit.emit({ type: 'asserted_user_ignored', method, issuer, subject })
     }
   }
 
@@ -288,4 +265,11 @@ export class InboundVerifier implements TokenVerifier {
       })
     )
   }
+}
+
+/** Before it is verified, a credential tells of itself which method it is for, and which issuer. */
+function claimed(mine: Mine | undefined): RefusedCaller {
+  if (!mine) return {}
+  const { issuer } = mine.seen
+  return { method: mine.name, ...(issuer === undefined ? {} : { issuer }) }
 }

@@ -1,6 +1,7 @@
 /** What every adapter must do, whichever framework it is for. Each suite brings the same small application. */
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { AuditEvent } from '../../src/audit.js'
 import { InboundVerifier, jwtBearer, requireScopes, sigv4 } from '../../src/inbound/index.js'
 import type { Principal } from '../../src/principal.js'
 import {
@@ -48,6 +49,7 @@ export function describeAdapter(
     let running: RunningApp
     const signed = signedRequests()
     const errors: unknown[] = []
+    const events: AuditEvent[] = []
     let handled = 0
     const origin = () => `http://127.0.0.1:${running.port}`
 
@@ -69,6 +71,7 @@ export function describeAdapter(
           signed,
         ],
         resource: 'https://agent.example/api',
+        audit: (event) => void events.push(event),
       })
       running = await start({
         verifier,
@@ -86,6 +89,7 @@ export function describeAdapter(
     })
     afterEach(() => {
       errors.length = 0
+      events.length = 0
       signed.seen.length = 0
     })
 
@@ -196,6 +200,10 @@ export function describeAdapter(
         `Bearer realm="api", error="insufficient_scope", error_description="The access token lacks a required scope", scope="write", ${metadata}`,
       ])
       expect(handled).toBe(before)
+      expect(events).toMatchObject([
+        { type: 'caller_verified', subject: 'ada' },
+        { type: 'caller_refused', code: 'ERR_INSUFFICIENT_SCOPE', subject: 'ada' },
+      ])
       expect((await ask(['invoke', 'write'])).status).toBe(200)
     })
 
