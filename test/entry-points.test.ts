@@ -117,6 +117,8 @@ describe('a method with wrong arguments says what it takes', () => {
     )
     const { message } = await thrownBy(() => wrongly(credentials, method, self, 's3cret'))
     expect(message).toMatch(/got string\.$/)
+    const unnamed = await thrownBy(() => wrongly(credentials, method, self, {}))
+    expect(unnamed.message).toContain('provider must be the name of one; got undefined. Known: ')
     const nobody = await thrownBy(() => wrongly(credentials, method))
     expect(nobody.message).toContain(`${method}() takes an Acting from a WorkloadIdentity`)
   })

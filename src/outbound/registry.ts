@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { AuthorizationServer } from '../oauth/server.js'
+import { kindOf } from '../option-names.js'
 import type {
   ApiKeyProvider,
   AwsIamProvider,
@@ -45,8 +46,11 @@ export class ProviderRegistry {
   get(name: string): Provider {
     const provider = this.#providers.get(name)
     if (provider) return provider
+    const known = [...this.#providers.keys()].join(', ') || 'none'
     throw new ConfigurationError(
-      `No provider named "${printable(name, 64)}". Known: ${[...this.#providers.keys()].join(', ') || 'none'}. Add it to the option providers.`,
+      typeof name === 'string'
+        ? `No provider named "${printable(name, 64)}". Known: ${known}. Add it to the option providers.`
+        : `The option provider must be the name of one; got ${kindOf(name)}. Known: ${known}.`,
     )
   }
 
