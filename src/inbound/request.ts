@@ -16,9 +16,7 @@ export function inboundRequest(
   parser = new JwsParser(),
 ): InboundRequest {
   if (isRawRequest(request)) {
-    const { method, target, headers, body, clientCertificateThumbprint } = request
-    const parts = { raw: true, method, target, headers, body, clientCertificateThumbprint }
-    return withCredentials(parts, parser)
+    return withCredentials(request, true, parser)
   }
   if (typeof request?.url !== 'string' || typeof request.headers?.entries !== 'function') {
     throw new TypeError(
@@ -27,13 +25,12 @@ export function inboundRequest(
   }
   const { pathname, search } = new URL(request.url)
   const parts = {
-    raw: false,
     method: request.method,
     target: pathname + search,
     headers: [...request.headers.entries()],
     body: request.body === null ? undefined : () => readClone(request),
   }
-  return withCredentials(parts, parser)
+  return withCredentials(parts, false, parser)
 }
 
 /**
@@ -54,27 +51,17 @@ export function bearerCredentials(request: Request | RawRequest): string | undef
 
 /** A request that is nothing but a bearer token. */
 export function bearerRequest(token: string, parser = new JwsParser()): InboundRequest {
-  return new ReadRequest(noParts, { scheme: 'bearer', credentials: token }, parser)
+  return new ReadRequest(noParts, false, { scheme: 'bearer', credentials: token }, parser)
 }
 
-const noParts: Parts = Object.freeze({
-  raw: false,
+const noParts: RawRequest = Object.freeze({
   method: 'GET',
   target: '/',
   headers: Object.freeze([]),
 })
 
-interface Parts {
-  readonly raw: boolean
-  readonly method: string
-  readonly target: string
-  readonly headers: RawHeaders
-  readonly body?: RawBody | undefined
-  readonly clientCertificateThumbprint?: string | undefined
-}
-
-function withCredentials(parts: Parts, parser: JwsParser): InboundRequest {
-  return new ReadRequest(parts, readAuthorization(parts.headers), parser)
+function withCredentials(parts: RawRequest, raw: boolean, parser: JwsParser): InboundRequest {
+  return new ReadRequest(parts, raw, readAuthorization(parts.headers), parser)
 }
 
 /** What authenticators see; the credentials are looked at when the first of them asks. */
@@ -90,8 +77,13 @@ class ReadRequest implements InboundRequest {
   #jws: ParsedJws | InboundAuthError | undefined
   #checked = false
 
-  constructor(parts: Parts, authorization: InboundRequest['authorization'], parser: JwsParser) {
-    this.raw = parts.raw
+  constructor(
+    parts: RawRequest,
+    raw: boolean,
+    authorization: InboundRequest['authorization'],
+    parser: JwsParser,
+  ) {
+    this.raw = raw
     this.method = parts.method
     this.target = parts.target
     this.headers = parts.headers

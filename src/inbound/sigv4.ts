@@ -5,6 +5,7 @@ import { type IamIdentity, makePrincipal, type Principal } from '../principal.js
 import { Secret } from '../secret.js'
 import { findSignature, type PresentedSignature } from '../sigv4/authorization.js'
 import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
+import { TextComparison } from '../sigv4/same-text.js'
 import type { Scope } from '../sigv4/scope.js'
 import { MAX_SIGNING_KEYS, SigningKeys } from '../sigv4/signing-key.js'
 import { checkCoverage, checkSignature, type SignedRequest } from '../sigv4/verify.js'
@@ -71,6 +72,7 @@ class Judge {
   readonly #rules: SigV4Rules
   readonly #issuer: string
   readonly #digest: Digest = platformDigest()
+  readonly #sessionTokens = new TextComparison()
   readonly #keys: SigningKeys
   /** Keys for ids that nobody has. Kept apart, so that they crowd out no caller's, and as well, so that both cost the same. */
   readonly #decoys: SigningKeys
@@ -121,7 +123,7 @@ class Judge {
 
   #sameToken(expected: string | Secret | undefined, presented: string | undefined): boolean {
     if (expected === undefined || presented === undefined) return expected === presented
-    return this.#digest.same(reveal(expected), presented)
+    return this.#sessionTokens.same(reveal(expected), presented)
   }
 
   #claim(presented: PresentedSignature, signature: string, clock: Clock): Soon<void> {
