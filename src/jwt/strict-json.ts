@@ -29,21 +29,18 @@ export type StrictJson =
  * @param maxDepth How deep objects and arrays may nest; default {@link MAX_JSON_DEPTH}, at most 128.
  */
 export function parseStrictJson(bytes: Uint8Array, maxDepth = MAX_JSON_DEPTH): StrictJson {
-  const text = textOf(bytes)
-  return text === undefined ? refuse('not_utf8') : parseStrictText(text, maxDepth)
-}
-
-/** As {@link parseStrictJson}, for text that was decoded strictly. */
-export function parseStrictText(text: string, maxDepth = MAX_JSON_DEPTH): StrictJson {
-  const json = parseOpenText(text, maxDepth)
+  const json = parseOpenText(textOf(bytes), maxDepth)
   return json.ok ? { ok: true, value: seal(json.value) } : json
 }
 
 /**
- * As {@link parseStrictText}, for who seals the value later, or never: it is not frozen, and of its objects only the one
+ * As {@link parseStrictJson}, for who seals the value later, or never: it is not frozen, and of its objects only the one
  * at the top has lost its prototype. {@link seal} an object below before looking into it.
+ *
+ * @param text Decoded strictly; `undefined` when it could not be.
  */
-export function parseOpenText(text: string, maxDepth = MAX_JSON_DEPTH): StrictJson {
+export function parseOpenText(text: string | undefined, maxDepth = MAX_JSON_DEPTH): StrictJson {
+  if (text === undefined) return refuse('not_utf8')
   if (text.charCodeAt(0) === 0xfeff) return refuse('byte_order_mark')
   let value: unknown
   try {

@@ -154,8 +154,7 @@ function objectOf(
 function readSegment(segment: string, part: 'header' | 'payload'): StrictJson {
   const bytes = fromBase64url(segment)
   if (!bytes) throw malformed(`the ${part} is not canonical base64url`)
-  const text = textOf(bytes)
-  return text === undefined ? { ok: false, reason: 'not_utf8' } : parseOpenText(text)
+  return parseOpenText(textOf(bytes))
 }
 
 function readHeader(fields: JsonObject): JwsHeader {
