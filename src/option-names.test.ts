@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { loopbackCallback } from './adapters/node/loopback-callback.js'
+import { checkOptionNames } from './option-names.js'
 import { OutboundCredentialProvider } from './outbound/credential-provider.js'
 import { apiKey } from './providers/api-key.js'
 import { oauth2 } from './providers/oauth2.js'
@@ -63,4 +64,14 @@ it('nobody is connected where the agent acts for nobody', async () => {
   const credentials = new OutboundCredentialProvider({ providers: {} })
   const self = new WorkloadIdentity({ name: 'agent' }).actAsSelf()
   expect(await credentials.connections(self)).toEqual([])
+})
+
+it('an inherited option is read like any other, so it must be known too', () => {
+  const defaults: object = { guards: [] }
+  const options: { readonly guard?: unknown } = Object.create(defaults)
+  expect(() => checkOptionNames(options, 'f()', { guard: true })).toThrow(
+    'f() has no option "guards". Known: guard.',
+  )
+  const named: { readonly guard?: unknown } = { toString: 1 } as never
+  expect(() => checkOptionNames(named, 'f()', { guard: true })).toThrow('"toString"')
 })

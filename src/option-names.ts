@@ -35,22 +35,39 @@ export function kindOf(value: unknown): string {
   return Array.isArray(value) ? 'an array' : typeof value
 }
 
+/** The names of all members, of each member of a union. */
+type NamesOf<Options> = Options extends unknown ? keyof Options & string : never
+
 /**
- * Checks that `options` is an object and has no option that is not known: a misspelled one would never be applied.
+ * Every option that a function takes, each marked with `true`. The compiler refuses a table that lacks one, or that has
+ * one too many. It takes no table for a type that does not say which options there are, such as `unknown`.
+ */
+export type KnownOptions<Options> =
+  string extends NamesOf<Options>
+    ? never
+    : [NamesOf<Options>] extends [never]
+      ? never
+      : Readonly<Record<NamesOf<Options>, true>>
+
+/**
+ * Checks that `options` is an object and has no option that is not known, since a misspelled one would never be applied.
+ * Inherited options count too: they are read like the others.
  *
  * @param what The function or class, for the message.
+ * @param known What {@link KnownOptions} demands for the type of `options`.
  * @throws `TypeError` naming the option.
  */
-export function checkOptionNames(
-  options: unknown,
+export function checkOptionNames<Options>(
+  options: Options,
   what: string,
-  known: readonly string[],
-): asserts options is object {
-  checkObject(options, what)
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
+  known: NoInfer<KnownOptions<Options>>,
+  takes?: string,
+): void {
+  checkObject(options, what, takes)
+  for (const name in options) {
+    if (!Object.hasOwn(known, name)) {
       throw new TypeError(
-        `${what} has no option "${printable(name, 64)}". Known: ${known.join(', ')}.`,
+        `${what} has no option "${printable(name, 64)}". Known: ${Object.keys(known).join(', ')}.`,
       )
     }
   }

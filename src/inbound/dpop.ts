@@ -55,7 +55,7 @@ export class DpopVerifier {
 
   /** @throws `TypeError` naming the option. */
   constructor(options: DpopOptions, clockToleranceMs: number) {
-    checkOptionNames(options, 'dpop', ['required', 'replayGuard', 'nonceSecret'])
+    checkOptionNames(options, 'dpop', { required: true, replayGuard: true, nonceSecret: true })
     const { required, replayGuard, nonceSecret } = options
     checkBoolean('dpop.required', required)
     if (replayGuard !== undefined) checkReplayGuard(replayGuard, 'dpop.replayGuard')

@@ -7,7 +7,7 @@ import { actorOf } from '../jwt/actor.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import type { JsonObject } from '../jwt/strict-json.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
 import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
@@ -47,7 +47,7 @@ export interface IntrospectionOptions {
   readonly fetch?: Fetch | undefined
 }
 
-const known: Record<keyof IntrospectionOptions, true> = {
+const known: KnownOptions<IntrospectionOptions> = {
   issuer: true,
   introspectionEndpoint: true,
   clientId: true,
@@ -82,7 +82,7 @@ interface Rules extends CallerRules {
  * @throws `TypeError` naming the option that is wrong.
  */
 export function introspection(options: IntrospectionOptions): Authenticator {
-  checkOptionNames(options, 'introspection()', Object.keys(known))
+  checkOptionNames(options, 'introspection()', known)
   checkTransport(options)
   checkBoolean('allowUntypedTokens', options.allowUntypedTokens)
   const { fetch, allowInsecureLoopback, introspectionEndpoint, customClaims } = options

@@ -9,7 +9,7 @@ import { type HeldKeys, type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
 import { type CacheLimits, DEFAULT_CACHE } from '../jwt/verified-cache.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { type CallerRules, checkCallers } from './caller-rules.js'
 import { type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
@@ -86,7 +86,7 @@ export interface JwtBearerRules extends CallerRules {
   readonly cache: CacheLimits | undefined
 }
 
-const known: Record<keyof JwtBearerOptions, true> = {
+const known: KnownOptions<JwtBearerOptions> = {
   issuer: true,
   discoveryUrl: true,
   jwksUri: true,
@@ -108,7 +108,7 @@ const known: Record<keyof JwtBearerOptions, true> = {
 
 /** @throws `TypeError` naming the option and its value. */
 export function checkJwtBearerOptions(options: JwtBearerOptions): JwtBearerRules {
-  checkOptionNames(options, 'jwtBearer()', Object.keys(known))
+  checkOptionNames(options, 'jwtBearer()', known)
   checkTransport(options)
   const clockToleranceMs = inRange(
     'clockToleranceMs',

@@ -1,6 +1,6 @@
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import type { Secret } from '../secret.js'
 import type { PathStyle } from '../sigv4/target.js'
 import type { SignatureRules } from '../sigv4/verify.js'
@@ -70,7 +70,7 @@ export interface SigV4Rules extends SignatureRules {
   readonly user: AssertedUserRules
 }
 
-const known: Record<keyof SigV4Options, true> = {
+const known: KnownOptions<SigV4Options> = {
   region: true,
   service: true,
   credentials: true,
@@ -90,7 +90,7 @@ const known: Record<keyof SigV4Options, true> = {
 
 /** @throws `TypeError` naming the option. */
 export function checkSigV4Options(options: SigV4Options): SigV4Rules {
-  checkOptionNames(options, 'sigv4()', Object.keys(known))
+  checkOptionNames(options, 'sigv4()', known)
   const { region, service, credentials, pathStyle = 'normal', replay, accessKeyIdPattern } = options
   checkScopePart('region', region)
   checkScopePart('service', service)

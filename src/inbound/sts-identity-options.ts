@@ -4,7 +4,7 @@ import { stsHosts } from '../aws/sts-hosts.js'
 import { MINUTE_MS } from '../clock.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import {
   type AssertedUserOptions,
   type AssertedUserRules,
@@ -37,7 +37,7 @@ export interface StsIdentityRules extends SignedIdentityRules, IamRules {
   readonly user: AssertedUserRules
 }
 
-const known: Record<keyof StsIdentityOptions, true> = {
+const known: KnownOptions<StsIdentityOptions> = {
   serverId: true,
   serverIdHeader: true,
   allowedAccounts: true,
@@ -53,7 +53,7 @@ const known: Record<keyof StsIdentityOptions, true> = {
 
 /** @throws `TypeError` naming the option and its value. */
 export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentityRules {
-  checkOptionNames(options, 'stsIdentity()', Object.keys(known))
+  checkOptionNames(options, 'stsIdentity()', known)
   const { allowedAccounts, allowedRoles, allowedArns } = options
   if (!allowedAccounts && !allowedRoles && !allowedArns) {
     throw new TypeError(

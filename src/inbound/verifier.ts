@@ -2,7 +2,7 @@ import { Audit, type AuditSink } from '../audit.js'
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
-import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
+import { checkFunction, checkOptionNames, type KnownOptions, kindOf } from '../option-names.js'
 import type { Principal, TokenVerifier } from '../principal.js'
 import { USER_ID_HEADER } from './asserted-user.js'
 import {
@@ -53,15 +53,15 @@ export interface InboundVerifierOptions {
   readonly clock?: Clock | undefined
 }
 
-const known = [
-  'authenticators',
-  'resource',
-  'scopesSupported',
-  'advertisedScopeMapping',
-  'errorBody',
-  'audit',
-  'clock',
-] as const satisfies readonly (keyof InboundVerifierOptions)[]
+const known: KnownOptions<InboundVerifierOptions> = {
+  authenticators: true,
+  resource: true,
+  scopesSupported: true,
+  advertisedScopeMapping: true,
+  errorBody: true,
+  audit: true,
+  clock: true,
+}
 
 /** The authenticator that recognised a request, and what it said. */
 interface Mine {

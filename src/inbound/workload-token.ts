@@ -6,7 +6,7 @@ import { type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
 import type { ParsedJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { readWorkloadAccess } from '../workload/workload-token.js'
@@ -34,7 +34,7 @@ export interface WorkloadTokenOptions {
   readonly fetch?: Fetch | undefined
 }
 
-const known: Record<keyof WorkloadTokenOptions, true> = {
+const known: KnownOptions<WorkloadTokenOptions> = {
   issuer: true,
   allowedAudience: true,
   allowedWorkloads: true,
@@ -84,7 +84,7 @@ export function workloadToken(options: WorkloadTokenOptions): Authenticator {
 type Rules = ReturnType<typeof checkOptions>
 
 function checkOptions(options: WorkloadTokenOptions) {
-  checkOptionNames(options, 'workloadToken()', Object.keys(known))
+  checkOptionNames(options, 'workloadToken()', known)
   checkTransport(options)
   const { allowedWorkloads, allowedUserIssuers, jwks, fetch, allowInsecureLoopback } = options
   const issuer = checkIssuerUrl(options.issuer, 'issuer', allowInsecureLoopback ?? false)

@@ -3,7 +3,7 @@ import type { AuditSink } from '../audit.js'
 import type { Clock } from '../clock.js'
 import type { OnAuthorizationRequired } from '../context/credential-source.js'
 import { printable } from '../errors/base.js'
-import { checkFunction, checkOptionNames } from '../option-names.js'
+import { checkFunction, checkOptionNames, type KnownOptions } from '../option-names.js'
 import type { Provider } from '../providers/provider.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { IdentifyUser } from './consent-callback.js'
@@ -36,18 +36,18 @@ export interface OutboundCredentialProviderOptions {
   readonly clock?: Clock
 }
 
-const known = [
-  'providers',
-  'vault',
-  'callbackUrl',
-  'identifyUser',
-  'onAuthorizationSettled',
-  'onAuthorizationRequired',
-  'cache',
-  'allowInsecureLoopback',
-  'audit',
-  'clock',
-] as const satisfies readonly (keyof OutboundCredentialProviderOptions)[]
+const known: KnownOptions<OutboundCredentialProviderOptions> = {
+  providers: true,
+  vault: true,
+  callbackUrl: true,
+  identifyUser: true,
+  onAuthorizationSettled: true,
+  onAuthorizationRequired: true,
+  cache: true,
+  allowInsecureLoopback: true,
+  audit: true,
+  clock: true,
+}
 
 /**
  * Checks the names of the options, and the kinds of those that nothing else checks.

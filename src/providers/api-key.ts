@@ -35,7 +35,12 @@ const refused: ReadonlySet<string> = new Set([
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function apiKey(options: ApiKeyOptions): ApiKeyProvider {
-  checkOptionNames(options, 'apiKey()', ['key', 'header', 'origins', 'allowInsecureLoopback'])
+  checkOptionNames(options, 'apiKey()', {
+    key: true,
+    header: true,
+    origins: true,
+    allowInsecureLoopback: true,
+  })
   checkSecretInput(options.key, 'key')
   const header = options.header ?? 'X-Api-Key'
   if (

@@ -4,7 +4,7 @@ import type { Fetch } from '../http.js'
 import { refuseMetadataUrl } from '../issuer.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
 import { checkFlag, checkOrigins, checkResource, checkScopes, checkText } from './options.js'
 import type { Flow, OAuth2Provider } from './provider.js'
@@ -38,21 +38,21 @@ export interface OAuth2Options {
   readonly fetch?: Fetch
 }
 
-const known = [
-  'issuer',
-  'endpoints',
-  'clientId',
-  'clientSecret',
-  'clientAuth',
-  'scopes',
-  'origins',
-  'resource',
-  'defaultFlow',
-  'authorizationParameters',
-  'allowInsecureLoopback',
-  'timeoutMs',
-  'fetch',
-] as const satisfies readonly (keyof OAuth2Options)[]
+const known: KnownOptions<OAuth2Options> = {
+  issuer: true,
+  endpoints: true,
+  clientId: true,
+  clientSecret: true,
+  clientAuth: true,
+  scopes: true,
+  origins: true,
+  resource: true,
+  defaultFlow: true,
+  authorizationParameters: true,
+  allowInsecureLoopback: true,
+  timeoutMs: true,
+  fetch: true,
+}
 
 /**
  * A provider of OAuth 2 tokens, for the agent itself (`M2M`) and on behalf of users (`USER_FEDERATION`).

@@ -2,7 +2,7 @@ import type { AccessToken } from '../access-token.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest as CoreTokenRequest } from '../context/credential-source.js'
 import { runWithToken } from '../context/run-context.js'
-import { checkOptionNames } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import { checkMethod, checkWrappable, decoratorContext, dress } from './wrap.js'
 
@@ -14,18 +14,18 @@ export interface RequireTokenOptions
   readonly account?: string | ((...args: never[]) => string | undefined) | undefined
 }
 
-const known = [
-  'provider',
-  'scopes',
-  'flow',
-  'resource',
-  'account',
-  'onAuthorizationRequired',
-  'returnUrl',
-  'signal',
-  'acting',
-  'credentials',
-] as const satisfies readonly (keyof RequireTokenOptions)[]
+const known: KnownOptions<RequireTokenOptions> = {
+  provider: true,
+  scopes: true,
+  flow: true,
+  resource: true,
+  account: true,
+  onAuthorizationRequired: true,
+  returnUrl: true,
+  signal: true,
+  acting: true,
+  credentials: true,
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: a method of any shape; a narrower type loses generic methods
 type AsyncMethod = (this: any, ...args: any[]) => Promise<unknown>

@@ -168,7 +168,7 @@ function checkRow(row: VaultRow): void {
  * @throws `TypeError` An option is wrong, or a store that outlives the process has no keys that do.
  */
 export function tokenVault(options: TokenVaultOptions = {}): TokenVault {
-  checkOptionNames(options, 'tokenVault()', ['name', 'store', 'keys'])
+  checkOptionNames(options, 'tokenVault()', { name: true, store: true, keys: true })
   const { name = 'default', store, keys } = options
   if (typeof name !== 'string' || name === '' || name.length > 255 || !isWellFormed(name)) {
     throw new TypeError('name must be a non-empty string of at most 255 characters.')

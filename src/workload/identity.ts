@@ -12,6 +12,7 @@ import {
   checkObject,
   checkOptionNames,
   checkWebRequest,
+  type KnownOptions,
   kindOf,
 } from '../option-names.js'
 import { isPrincipal, type Principal, type TokenVerifier, type UserRef } from '../principal.js'
@@ -42,15 +43,15 @@ export interface WorkloadIdentityOptions {
   readonly clock?: Clock
 }
 
-const known = [
-  'name',
-  'issuer',
-  'keys',
-  'allowedReturnUrls',
-  'allowInsecureLoopback',
-  'audit',
-  'clock',
-] as const satisfies readonly (keyof WorkloadIdentityOptions)[]
+const known: KnownOptions<WorkloadIdentityOptions> = {
+  name: true,
+  issuer: true,
+  keys: true,
+  allowedReturnUrls: true,
+  allowInsecureLoopback: true,
+  audit: true,
+  clock: true,
+}
 
 /** The identity of one agent. It says for whom the agent acts, mints tokens that say so, and publishes its keys. */
 export class WorkloadIdentity {
