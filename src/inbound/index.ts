@@ -1,5 +1,6 @@
 export type { JwsAlgorithm } from '../jwt/algorithm.js'
 export type { JsonWebKeySet } from '../jwt/key-list.js'
+export type { ClientAuthMethod } from '../oauth/client-auth.js'
 export type { AssertedUserOptions, MayActForUser } from './asserted-user.js'
 export type {
   Advertisement,

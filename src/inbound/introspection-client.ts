@@ -6,7 +6,7 @@ import { type Fetch, safeFetch } from '../http.js'
 import { metadataUrls } from '../issuer.js'
 import { documentReader } from '../jwt/key-document.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from '../jwt/strict-json.js'
-import { resolveSecret, type SecretInput } from '../secret.js'
+import { type ClientIdentity, clientAuthenticator } from '../oauth/client-auth.js'
 import { SingleFlight } from '../single-flight.js'
 
 /** The longest that one introspection may take, and the most that its answer may hold. */
@@ -21,8 +21,7 @@ export interface IntrospectionClientOptions {
   readonly issuer: string
   /** Default: what the issuer's metadata says. */
   readonly endpoint: string | undefined
-  readonly clientId: string
-  readonly clientSecret: SecretInput
+  readonly client: ClientIdentity
   readonly cacheMs: number
   readonly allowInsecureLoopback: boolean | undefined
   readonly fetch: Fetch | undefined
@@ -87,22 +86,18 @@ export class IntrospectionClient {
 
   async #request(token: string, clock: Clock): Promise<JsonObject> {
     const endpoint = this.#options.endpoint ?? (await this.#discover(clock))
-    const { clientId, clientSecret } = this.#options
-    const secret = await resolveSecret(clientSecret, 'clientSecret')
+    const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
+    const headers = new Headers({ accept: 'application/json' })
+    const authenticate = await clientAuthenticator(this.#options.client)
+    authenticate({ body, headers })
     let answer: Response
     try {
-      answer = await this.#post(endpoint, {
-        method: 'POST',
-        headers: {
-          accept: 'application/json',
-          authorization: `Basic ${btoa(`${formEncode(clientId)}:${formEncode(secret.reveal())}`)}`,
-        },
-        body: new URLSearchParams({ token, token_type_hint: 'access_token' }),
-      })
+      answer = await this.#post(endpoint, { method: 'POST', headers, body })
     } catch (cause) {
       throw unavailable('the introspection endpoint cannot be reached', cause)
     }
-    if (answer.status === 401) throw unavailable('HTTP 401: check clientId and clientSecret')
+    if (answer.status === 401)
+      throw unavailable('HTTP 401: check clientId, clientSecret and clientAuth')
     if (answer.status !== 200) throw unavailable(`HTTP ${answer.status}`)
     const json = parseStrictJson(new Uint8Array(await answer.arrayBuffer()))
     if (!json.ok || !isJsonObject(json.value)) throw unavailable('the answer is no JSON object')
@@ -149,11 +144,6 @@ async function findEndpoint(options: IntrospectionClientOptions): Promise<string
     throw unavailable('the metadata names no introspection_endpoint; set introspectionEndpoint')
   }
   throw unavailable('the issuer publishes no metadata; set introspectionEndpoint')
-}
-
-/** [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1): form-encoded before they are joined. */
-function formEncode(text: string): string {
-  return new URLSearchParams({ '': text }).toString().slice(1)
 }
 
 function unavailable(reason: string, cause?: unknown): InboundAuthError {

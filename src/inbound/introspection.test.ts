@@ -98,6 +98,16 @@ describe('introspection', () => {
     expect([id, secret]).toEqual(['agent%3A1', 'p+w%25%3A%C3%A9'])
   })
 
+  it('authenticates as the server wants it', async () => {
+    await make({ clientAuth: 'client_secret_post' }).verifyToken('opaque')
+    expect(asked[0]!.authorization).toBeUndefined()
+    expect(asked[0]!.form.get('client_id')).toBe('agent:1')
+    expect(asked[0]!.form.get('client_secret')).toBe('p w%:é')
+    await make({ clientId: 'my-agent', clientSecret: 's_3.*' }).verifyToken('opaque')
+    expect(atob(asked[1]!.authorization!.slice('Basic '.length))).toBe('my-agent:s_3.*')
+    expect(asked[1]!.form.has('client_secret')).toBe(false)
+  })
+
   it.each([false, undefined, 'true', 'false', 1, null, [true], {}])(
     'J57 refuses when active is %j',
     async (active) => {
@@ -305,6 +315,11 @@ describe('introspection', () => {
     expect(asked.length).toBe(4)
   })
 
+  it('is no public client', () => {
+    const { clientSecret: _, ...options } = optionsOf()
+    expect(() => introspection(options as IntrospectionOptions)).toThrow(/needs a clientSecret/)
+  })
+
   it('is one a verifier', () => {
     const authenticators = [introspection(optionsOf()), introspection(optionsOf())]
     expect(() => new InboundVerifier({ authenticators })).toThrow(/one introspection/)
@@ -316,6 +331,9 @@ describe('introspection', () => {
     [{ introspectionEndpoint: 'http://idp.example/i' }, /introspectionEndpoint .*https/],
     [{ clientId: '' }, /clientId/],
     [{ clientSecret: '' }, /clientSecret/],
+    [{ clientSecret: undefined }, /clientSecret/],
+    [{ clientAuth: 'none' }, /clientAuth/],
+    [{ clientAuth: 'private' }, /clientAuth/],
     [{ allowedAudience: undefined }, /allowedAudience/],
     [{ allowedAudience: null }, /allowedClients/],
     [{ cacheMs: 60_001 }, /cacheMs/],

@@ -7,16 +7,17 @@ import { actorOf } from '../jwt/actor.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import type { JsonObject } from '../jwt/strict-json.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
+import { type ClientAuthMethod, checkClient } from '../oauth/client-auth.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
-import { checkSecretInput, hideSecret, Secret, type SecretInput } from '../secret.js'
+import { Secret, type SecretInput } from '../secret.js'
 import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
 import type { Authenticator, Recognition } from './authenticator.js'
 import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules.js'
 import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
 import { IntrospectionClient } from './introspection-client.js'
-import { checkBoolean, checkStrings, checkTransport, inRange } from './option-checks.js'
+import { checkBoolean, checkTransport, inRange } from './option-checks.js'
 import { provePossession, requireBinding } from './possession.js'
 
 /** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
@@ -25,9 +26,11 @@ export interface IntrospectionOptions {
   readonly issuer: string
   /** Default: what the issuer's metadata says. */
   readonly introspectionEndpoint?: string | undefined
-  /** As whom to ask, by HTTP Basic. */
+  /** As whom to ask. */
   readonly clientId: string
   readonly clientSecret: SecretInput
+  /** How the client authenticates at the introspection endpoint. Default `client_secret_basic`. */
+  readonly clientAuth?: Exclude<ClientAuthMethod, 'none'> | undefined
   /** `aud` must hold one of these. `null`: not looked at; then `allowedClients` is required. */
   readonly allowedAudience: readonly string[] | null
   readonly allowedClients?: readonly string[] | undefined
@@ -52,6 +55,7 @@ const known: KnownOptions<IntrospectionOptions> = {
   introspectionEndpoint: true,
   clientId: true,
   clientSecret: true,
+  clientAuth: true,
   allowedAudience: true,
   allowedClients: true,
   allowedScopes: true,
@@ -87,8 +91,12 @@ export function introspection(options: IntrospectionOptions): Authenticator {
   checkBoolean('allowUntypedTokens', options.allowUntypedTokens)
   const { fetch, allowInsecureLoopback, introspectionEndpoint, customClaims } = options
   const loopback = allowInsecureLoopback ?? false
-  const [clientId] = checkStrings('clientId', [options.clientId])
-  checkSecretInput(options.clientSecret, 'clientSecret')
+  const asking = checkClient(options)
+  if (asking.clientAuth === 'none') {
+    throw new TypeError(
+      'introspection() needs a clientSecret: its endpoint answers only clients that authenticate (RFC 7662 §2.1).',
+    )
+  }
   const rules: Rules = {
     issuer: checkIssuerUrl(options.issuer, 'issuer', loopback),
     ...checkCallers(options),
@@ -101,8 +109,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
       introspectionEndpoint === undefined
         ? undefined
         : checkUrl(introspectionEndpoint, 'introspectionEndpoint', loopback),
-    clientId: clientId!,
-    clientSecret: hideSecret(options.clientSecret),
+    client: asking,
     cacheMs: inRange('cacheMs', options.cacheMs ?? DEFAULT_CACHE_MS, 0, MAX_CACHE_MS),
     allowInsecureLoopback,
     fetch,

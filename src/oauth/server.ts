@@ -3,13 +3,10 @@ import { describeAddress, refuseUrl } from '../address.js'
 import { type Clock, HOUR_MS } from '../clock.js'
 import { ConfigurationError, ServerResponseError, whenToRetry } from '../errors/outbound.js'
 import { type Fetch, safeFetch } from '../http.js'
-import { resolveSecret, type SecretInput } from '../secret.js'
 import { SingleFlight } from '../single-flight.js'
+import { type ClientIdentity, clientAuthenticator } from './client-auth.js'
 import { retryAfter, toTypedError } from './refusal.js'
 import { type HealthOptions, ServerHealth } from './server-health.js'
-
-/** How a client proves who it is (RFC 6749 §2.3); exactly one method is used. */
-export type ClientAuthMethod = 'client_secret_basic' | 'client_secret_post' | 'none'
 
 /** Endpoints of a server that publishes no metadata, or whose metadata is not to be used. */
 export interface ServerEndpoints {
@@ -20,14 +17,11 @@ export interface ServerEndpoints {
 }
 
 /** What is known of an authorization server, and of this client at it. */
-export interface AuthorizationServerOptions {
+export interface AuthorizationServerOptions extends ClientIdentity {
   /** The provider's name, for messages. */
   readonly name: string
   readonly issuer: string
   readonly endpoints?: ServerEndpoints | undefined
-  readonly clientId: string
-  readonly clientAuth: ClientAuthMethod
-  readonly clientSecret?: SecretInput | undefined
   readonly allowInsecureLoopback?: boolean | undefined
   readonly timeoutMs?: number | undefined
   readonly fetch?: Fetch | undefined
@@ -125,7 +119,7 @@ export class AuthorizationServer {
   ): Promise<T> {
     const as = await this.metadata()
     const lib = await import('oauth4webapi')
-    const auth = await this.#clientAuth(lib)
+    const auth = await this.#clientAuth()
     let answer: Response | undefined
     let copy: Response | undefined
     let stopped = false
@@ -184,13 +178,10 @@ export class AuthorizationServer {
     return { client_id: this.options.clientId, [lib.clockTolerance]: 30 }
   }
 
-  async #clientAuth(lib: typeof oauth): Promise<oauth.ClientAuth> {
-    const { clientAuth, clientSecret, name } = this.options
-    if (clientAuth === 'none') return lib.None()
-    const secret = await resolveSecret(clientSecret ?? '', `clientSecret of provider "${name}"`)
-    return clientAuth === 'client_secret_post'
-      ? lib.ClientSecretPost(secret.reveal())
-      : lib.ClientSecretBasic(secret.reveal())
+  async #clientAuth(): Promise<oauth.ClientAuth> {
+    const option = `clientSecret of provider "${this.options.name}"`
+    const authenticate = await clientAuthenticator(this.options, option)
+    return (_as, _client, body, headers) => authenticate({ body, headers })
   }
 
   /** The metadata cannot be had now: no word of OAuth, whose endpoints were not asked. */

@@ -1,4 +1,5 @@
-export type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+export type { ClientAuthMethod } from '../oauth/client-auth.js'
+export type { ServerEndpoints } from '../oauth/server.js'
 export { type ApiKeyOptions, apiKey } from './api-key.js'
 export { type AwsIamOptions, type AwsPolicy, awsIam } from './aws-iam.js'
 export { type OAuth2Options, oauth2 } from './oauth2.js'

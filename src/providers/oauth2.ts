@@ -3,10 +3,11 @@ import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import { refuseMetadataUrl } from '../issuer.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
-import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+import { type ClientAuthMethod, checkClient } from '../oauth/client-auth.js'
+import type { ServerEndpoints } from '../oauth/server.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
-import { checkSecretInput, hideSecret, type SecretInput } from '../secret.js'
-import { checkFlag, checkOrigins, checkResource, checkScopes, checkText } from './options.js'
+import type { SecretInput } from '../secret.js'
+import { checkFlag, checkOrigins, checkResource, checkScopes } from './options.js'
 import type { Flow, OAuth2Provider } from './provider.js'
 
 /** What {@link oauth2} takes. */
@@ -61,9 +62,6 @@ const known: KnownOptions<OAuth2Options> = {
  */
 export function oauth2(options: OAuth2Options): OAuth2Provider {
   checkOptionNames(options, 'oauth2()', known)
-  if (Object.hasOwn(options, 'clientSecret') && options.clientAuth !== 'none') {
-    checkSecretInput(options.clientSecret, 'clientSecret') // an unset variable must not make a public client
-  }
   const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   checkUrl(options.issuer, 'issuer', insecure)
   refuseMetadataUrl(options.issuer, 'issuer')
@@ -75,18 +73,7 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
     }
     if (revocation !== undefined) checkUrl(revocation, 'endpoints.revocation', insecure)
   }
-  checkText(options.clientId, 'clientId')
-  const clientAuth =
-    options.clientAuth ?? (options.clientSecret === undefined ? 'none' : 'client_secret_basic')
-  if (!['client_secret_basic', 'client_secret_post', 'none'].includes(clientAuth)) {
-    throw new TypeError(
-      `clientAuth must be "client_secret_basic", "client_secret_post" or "none"; got ${printable(clientAuth)}.`,
-    )
-  }
-  if (clientAuth === 'none' && options.clientSecret !== undefined) {
-    throw new TypeError('clientAuth "none" takes no clientSecret; leave one of them out.')
-  }
-  if (clientAuth !== 'none') checkSecretInput(options.clientSecret, 'clientSecret')
+  const client = checkClient(options)
   const { defaultFlow, timeoutMs } = options
   if (defaultFlow !== undefined && defaultFlow !== 'M2M' && defaultFlow !== 'USER_FEDERATION') {
     throw new TypeError(
@@ -108,9 +95,7 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
     kind: 'oauth2',
     issuer: options.issuer,
     endpoints: options.endpoints && Object.freeze({ ...options.endpoints }),
-    clientId: options.clientId,
-    clientAuth,
-    clientSecret: options.clientSecret && hideSecret(options.clientSecret),
+    ...client,
     scopes: checkScopes(options.scopes ?? [], 'scopes'),
     origins: checkOrigins(options.origins, insecure),
     resource: checkResource(options.resource, 'resource'),

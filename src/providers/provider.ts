@@ -2,7 +2,8 @@ import type { AwsCredentials } from '../aws/aws-credentials.js'
 import type { SignedRequest, UnsignedRequest } from '../aws/sign-request.js'
 import type { Clock } from '../clock.js'
 import type { Fetch } from '../http.js'
-import type { ClientAuthMethod, ServerEndpoints } from '../oauth/server.js'
+import type { ClientAuthMethod } from '../oauth/client-auth.js'
+import type { ServerEndpoints } from '../oauth/server.js'
 import type { SecretInput } from '../secret.js'
 
 /** How a credential is had; the field's names. `M2M` never uses the user. */
