@@ -87,9 +87,12 @@ function* common(base: RawRequest): Iterable<Mutant> {
       request: { ...base, target: target.replace(path, () => spelled) },
     }
   }
-  yield { name: 'path //', request: { ...base, target: `/${target}` }, same: true }
-  yield { name: 'path /./', request: { ...base, target: `/.${target}` }, same: true }
-  yield { name: 'path /x/../', request: { ...base, target: `/x/..${target}` }, same: true }
+  yield { name: 'path //', request: { ...base, target: `/${target}` } }
+  yield { name: 'path /./', request: { ...base, target: `/.${target}` } }
+  yield { name: 'path /x/../', request: { ...base, target: `/x/..${target}` } }
+  for (const prefix of ['/x/%2e%2E', '/x%2F..', '/x\\..', '/x%5c..', '/%2e', '/.%2e', '/..']) {
+    yield { name: `path ${prefix}`, request: { ...base, target: `${prefix}${target}` } }
+  }
   yield { name: 'absolute form', request: { ...base, target: `https://${host}${target}` } }
   yield { name: 'fragment', request: { ...base, target: `${target}#x` } }
   yield { name: 'parameter added', request: withQuery([...pieces, 'zz=1']) }

@@ -201,6 +201,7 @@ describe('the family', () => {
     ['ERR_KEYS_UNAVAILABLE', 'temporarily_unavailable', 503],
     ['ERR_BAD_SIGNATURE', 'invalid_token', 401],
     ['ERR_UNKNOWN_ISSUER', 'invalid_token', 401],
+    ['ERR_AMBIGUOUS_PATH', 'invalid_token', 401],
   ] as const)('%s is told to the caller as %s', (code, refusal, status) => {
     const error = new InboundAuthError(code, { reason: 'the private reason' })
     expect(error).toMatchObject({ refusal, status, reason: 'the private reason' })

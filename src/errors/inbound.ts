@@ -35,6 +35,7 @@ export type InboundAuthErrorCode =
   | 'ERR_SIGNATURE_EXPIRED'
   | 'ERR_BODY_MISMATCH'
   | 'ERR_RAW_REQUEST_REQUIRED'
+  | 'ERR_AMBIGUOUS_PATH'
   | 'ERR_USER_NOT_ALLOWED'
 
 /**

@@ -131,7 +131,6 @@ describe('dpop', () => {
     ['htu at another port', { htu: 'https://agent.example:8443/mcp/tools' }],
     ['htu with user info', { htu: 'https://u@agent.example/mcp/tools' }],
     ['htu with an escaped slash', { htu: 'https://agent.example/mcp%2Ftools' }],
-    ['htu with a backslash', { htu: 'https://agent.example\\mcp/tools' }],
     ['htu as a path', { htu: '/mcp/tools' }],
     ['no iat', { iat: undefined }],
     ['iat as a text', { iat: String(now()) }],
@@ -152,7 +151,6 @@ describe('dpop', () => {
   it.each<[string, object]>([
     ['another case and port', { htu: 'HTTPS://AGENT.example:443/mcp/tools' }],
     ['a query and a fragment', { htu: 'https://agent.example/mcp/tools?y=2#z' }],
-    ['dot segments', { htu: 'https://agent.example/x/../mcp/./tools' }],
     ['needless escapes', { htu: 'https://agent.example/%6dcp/tool%73' }],
     ['a clock that is behind', { iat: now() - 89 }],
     ['a clock that is ahead', { iat: now() + 30 }],
@@ -168,6 +166,45 @@ describe('dpop', () => {
     expect(await outcome({ htu }, {}, { target: '*' })).toBe('ERR_BAD_PROOF')
     const cased = 'https://agent.example/Mcp'
     expect(await outcome({ htu: cased }, {}, { target: '/Mcp' })).toBeUndefined()
+  })
+
+  it.each([
+    '/admin/../mcp/tools',
+    '/x/%2e%2E/mcp/tools',
+    '/./mcp/tools',
+    '/x%2F..%2Fmcp/tools',
+    '/x\\..\\mcp/tools',
+    '\\mcp/tools',
+    '/mcp/tools/x/..',
+  ])('J67 refuses %s as a path, called or proved', async (path) => {
+    const elsewhere = `http://other.example${path}?x=1`
+    for (const target of [path, `${path}?x=1`, elsewhere]) {
+      if (!/^(\/|http)/.test(target)) continue
+      expect(await outcome({}, {}, { target })).toBe('ERR_AMBIGUOUS_PATH')
+      const htu = `https://agent.example${path}`
+      expect(await outcome({ htu }, {}, { target })).toBe('ERR_AMBIGUOUS_PATH')
+    }
+    expect(await outcome({ htu: `https://agent.example${path}` })).toBe('ERR_AMBIGUOUS_PATH')
+  })
+
+  it('J67 takes slashes, dots and queries that are no such path as they are', async () => {
+    for (const path of [
+      '/a//b',
+      '//a',
+      '/.well-known/x..y/...',
+      '/models:run',
+      '/a%2Fb',
+      '/%252e%252e/a',
+    ]) {
+      const htu = `https://agent.example${path}`
+      expect(await outcome({ htu }, {}, { target: `${path}?a=/../b` })).toBeUndefined()
+      expect(await outcome({ htu: `${htu}?a=/../b` }, {}, { target: path })).toBeUndefined()
+    }
+    expect(await outcome({ htu: 'https://agent.example' }, {}, { target: '/' })).toBeUndefined()
+    expect(
+      await outcome({ htu: 'https://agent.example' }, {}, { target: 'http://x' }),
+    ).toBeUndefined()
+    expect(await outcome({}, {}, { target: '/mcp/tools#/../../admin' })).toBe('ERR_BAD_PROOF')
   })
 
   it('J67 wants one proof, and one only', async () => {

@@ -24,9 +24,13 @@ const sessionToken = 'FwoGZXIvYXdzEXAMPLE//+token=='
 const targets = [
   '/',
   '/invoke',
-  '/a//b///c',
-  '/a//',
+  '/a/b/',
   '/a%20b',
+  '/models:run',
+  '/.well-known/..a/b../...',
+  '/%2Fetc%2Fhosts',
+  '/a%5Cb',
+  '/%252e%252e/a',
   '/a%2Fb',
   '/a%2fb',
   '/a%2Bb',
@@ -42,6 +46,14 @@ const targets = [
   '/p?%E1%88%B4=%E1%88%B4',
   '/p?x=%21%27%28%29%2A~-._',
   '/p?a-b=1&a.b=2&a_b=3&a=4&ab=5',
+]
+
+/** A segment that is `.` or `..`, however it is written, or a backslash. */
+const ambiguousPaths = [
+  ...['/a/./b', '/./', '/a/../b', '/..', '/.', '/a/b/..', '/../../x/', '/a/.'],
+  ...['/a/%2e/b', '/a/%2E%2e/b', '/a/.%2e', '/%2e./a', '/%2e'],
+  ...['/a%2F..%2fb', '/a%2f.', '/..%2Fa', '/a%5C..%5cb', '/a%5c%2e', '/a/..%5Cb'],
+  ...['/a\\..\\b', '/a\\b', '/a\\'],
 ]
 
 describe.each(Object.entries(signers))('sigv4 accepts what %s signs', (name, sign) => {
@@ -90,17 +102,56 @@ describe.each(Object.entries(signers))('sigv4 accepts what %s signs', (name, sig
 })
 
 describe('sigv4 against @smithy/signature-v4', () => {
-  it.each(['/a/./b', '/./', '/a/../b', '/..', '/a/b/..', '/../../x/', '/a/.', '/.a', '/..a/...'])(
-    'S01 %s',
-    async (target) => {
-      expect(await codeOf(verifierOf().verify(await smithy({ target })))).toBeUndefined()
+  it.each([false, true])(
+    'S01 a path that others read otherwise (presigned: %s)',
+    async (presign) => {
+      for (const target of ambiguousPaths) {
+        for (const s3 of [false, true]) {
+          const verifier = verifierOf({
+            pathStyle: s3 ? 's3' : 'normal',
+            allowUnsignedPayload: true,
+          })
+          const request = await smithy({ target, presign, s3 })
+          expect([target, s3, await codeOf(verifier.verify(request))]).toEqual([
+            target,
+            s3,
+            'ERR_AMBIGUOUS_PATH',
+          ])
+          // The query is no path.
+          const inQuery = await smithy({ target: `/?a=${target}`, s3 })
+          expect(await codeOf(verifier.verify(inQuery))).toBeUndefined()
+        }
+      }
     },
   )
 
-  it.each(['/a/./b', '/a/../b', '//', '/..'])('S01 %s is another path in S3', async (target) => {
-    const verifier = () => verifierOf({ pathStyle: 's3' })
-    expect(await codeOf(verifier().verify(await smithy({ target, s3: true })))).toBeUndefined()
-    expect(await codeOf(verifier().verify(await smithy({ target })))).toBe('ERR_BAD_SIGNATURE')
+  it.each(['//', '//a', '/a//b', '/a//'])(
+    'S01 %s is a path of its own in S3 alone',
+    async (target) => {
+      const verifier = () => verifierOf({ pathStyle: 's3' })
+      expect(await codeOf(verifier().verify(await smithy({ target, s3: true })))).toBeUndefined()
+      expect(await codeOf(verifier().verify(await smithy({ target })))).toBe('ERR_BAD_SIGNATURE')
+      expect(await codeOf(verifierOf().verify(await smithy({ target })))).toBe('ERR_AMBIGUOUS_PATH')
+    },
+  )
+
+  it('S01 a request for one path is refused on every other that it could be folded from', async () => {
+    const request = await smithy({ target: '/share/1', presign: true })
+    const at = (path: string) => ({
+      ...request,
+      target: request.target.replace('/share/1', () => path),
+    })
+    for (const prefix of [
+      '/admin/..',
+      '/admin/x/..//..',
+      '/.',
+      '/',
+      '/admin\\..',
+      '/admin/%2E%2e',
+    ]) {
+      expect(await codeOf(verifierOf().verify(at(`${prefix}/share/1`)))).toBe('ERR_AMBIGUOUS_PATH')
+    }
+    expect(await codeOf(verifierOf().verify(at('/share/1')))).toBeUndefined()
   })
 
   it('S01 an encoded slash is no slash', async () => {
@@ -140,7 +191,11 @@ describe('sigv4 against @smithy/signature-v4', () => {
             ...(body === undefined ? {} : { body }),
             presign,
           })
-          expect(await codeOf(verifierOf().verify(request))).toBeUndefined()
+          const segments = decodeURIComponent(path).split(/[/\\]/)
+          const isAmbiguous = segments.some((one) => /^\.\.?$/.test(one)) || path.includes('//')
+          expect(await codeOf(verifierOf().verify(request))).toBe(
+            isAmbiguous ? 'ERR_AMBIGUOUS_PATH' : undefined,
+          )
         },
       ),
       { numRuns: 300 },

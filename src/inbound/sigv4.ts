@@ -17,6 +17,7 @@ import type {
   Recognition,
 } from './authenticator.js'
 import { claimOnce, memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
+import { refuseAmbiguousPath } from './signed-path.js'
 import {
   checkSigV4Options,
   type SigV4Caller,
@@ -93,6 +94,8 @@ class Judge {
     signed: SignedRequest,
     { clock }: AuthenticatorContext,
   ): Soon<Principal> {
+    const { pathStyle } = this.#rules
+    refuseAmbiguousPath(signed.target.path, pathStyle === 'normal' ? 'merged' : 'kept')
     if (!request.raw) requireUntouched(request, signed, this.#rules)
     checkCoverage(signed, this.#rules, clock())
     const found = this.#lookUp(signed.presented.scope.accessKeyId)

@@ -271,6 +271,41 @@ export function describeAdapter(
       ])
     })
 
+    it('S02 serves no path but the one that was signed', async () => {
+      const { target } = await smithy({
+        target: '/api/plain/share/1',
+        presign: true,
+        atMs: Date.now(),
+      })
+      const ask = (path: string) =>
+        wire(
+          request(`GET ${target.replace('/api/plain/share/1', () => path)}`, [
+            'Host: agent.example.com',
+            'Connection: close',
+          ]),
+        )
+      const before = handled
+      for (const path of [
+        '/api/plain/admin/../share/1',
+        '/api/plain/admin/%2e%2E/share/1',
+        '/api/plain/x/..//../plain/share/1',
+        '/api/plain/./share/1',
+        '/api/plain//share/1',
+        '//api/plain/share/1',
+        '/api/plain/admin\\..\\share/1',
+        '/api/plain/admin%2F..%2Fshare/1',
+        '/api/plain/share/1/.',
+      ]) {
+        // A framework may refuse it itself, before anybody asks who calls.
+        expect([path, await ask(path)]).toEqual([
+          path,
+          expect.stringMatching(/^HTTP\/1\.1 40[014] /),
+        ])
+      }
+      expect(handled).toBe(before)
+      expect(await ask('/api/plain/share/1')).toContain(`{"subject":"${accessKeyId}"}`)
+    })
+
     it('S14 lets in who signed the request, once, and nobody who changed it', async () => {
       const target = '/api/signed/a%20b?x=%2F'
       const body = '{ "a" : 1 }'
