@@ -84,7 +84,7 @@ export type Recognition =
       readonly authenticate: (context: AuthenticatorContext) => Principal | Promise<Principal>
     }
 
-/** One way to tell who calls. A plain object; several of one kind may stand side by side. */
+/** One way to tell who calls; several of one kind may stand side by side. A verifier asks it about every request. */
 export interface Authenticator {
   /** The method, as in `Principal.method`. */
   readonly name: Principal['method']
@@ -95,11 +95,6 @@ export interface Authenticator {
   recognise(request: InboundRequest): Recognition
   /** Left out by whatever takes no access tokens. */
   readonly advertise?: () => Advertisement
-  /**
-   * The caller behind a bearer token that this authenticator has verified before and that still stands, at once;
-   * `undefined` when it has to be verified. It speaks for requests that carry nothing but this bearer token.
-   */
-  recall?(bearerToken: string, context: AuthenticatorContext): Principal | undefined
 }
 
 /**

@@ -1,12 +1,12 @@
 import { parseCallerArn } from '../aws/arn.js'
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { isJsonObject } from '../jwt/strict-json.js'
+import { isJsonObject, type JsonObject } from '../jwt/strict-json.js'
 import { checkObject } from '../option-names.js'
-import { makePrincipal, type Principal, presentedToken } from '../principal.js'
-import type { Authenticator, AuthenticatorContext } from './authenticator.js'
+import type { PrincipalFacts } from '../principal.js'
+import type { Authenticator } from './authenticator.js'
 import { type AllowedIamCallers, applyIamRules, checkIamRules, type IamRules } from './iam-rules.js'
-import { jwtBearer } from './jwt-bearer.js'
+import { tokenAuthenticator } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
 
 /** What {@link awsWebIdentity} takes. */
@@ -46,36 +46,24 @@ export function awsWebIdentity(options: AwsWebIdentityOptions): Authenticator {
     )
   }
   const rules = checkIamRules({ allowedAccounts, allowedRoles, allowedArns })
-  const bearer = jwtBearer({ ...rest, algorithms: ['RS256', 'ES384'] })
-  return Object.freeze({
-    ...bearer,
-    recognise: (request) => {
-      const seen = bearer.recognise(request)
-      if (seen.kind !== 'mine') return seen
-      const authenticate = async (context: AuthenticatorContext) =>
-        withIam(await seen.authenticate(context), rules)
-      return { ...seen, authenticate }
-    },
-  } satisfies Authenticator)
+  return tokenAuthenticator({ ...rest, algorithms: ['RS256', 'ES384'] }, (facts, claims) =>
+    withIam(facts, claims, rules),
+  )
 }
 
-/** The same principal with its IAM identity; it is a workload and has no user. */
-function withIam(principal: Principal, rules: IamRules): Principal {
-  const caller = parseCallerArn(principal.subject)
+/** The same caller with its IAM identity; it is a workload and has no user. */
+function withIam(facts: PrincipalFacts, claims: JsonObject, rules: IamRules): PrincipalFacts {
+  const caller = parseCallerArn(facts.subject)
   if (caller?.arn !== caller?.principalArn || caller === undefined) {
     throw badClaims('sub is not the ARN of a role or user')
   }
-  const ours = principal.claims[NAMESPACE]
+  const ours = claims[NAMESPACE]
   if (!isJsonObject(ours) || ours.aws_account !== caller.accountId) {
     throw badClaims('aws_account is not the account of sub')
   }
   applyIamRules(rules, caller)
   const { accountId, arn, principalArn } = caller
-  const { user: _user, ...facts } = principal
-  return makePrincipal(
-    { ...facts, iam: { accountId, arn, principalArn } },
-    presentedToken(principal),
-  )
+  return { ...facts, user: undefined, iam: { accountId, arn, principalArn } }
 }
 
 function badClaims(reason: string): InboundAuthError {

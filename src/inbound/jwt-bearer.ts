@@ -5,9 +5,9 @@ import { readClaims } from '../jwt/claims.js'
 import type { PublicKey } from '../jwt/public-key.js'
 import { type JsonObject, seal } from '../jwt/strict-json.js'
 import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
-import { VerifiedCache } from '../jwt/verified-cache.js'
+import type { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
-import { makePrincipal, type Principal } from '../principal.js'
+import { makePrincipal, type Principal, type PrincipalFacts } from '../principal.js'
 import { Secret } from '../secret.js'
 import {
   clientOf,
@@ -31,6 +31,7 @@ import {
   type JwtBearerRules,
 } from './jwt-bearer-options.js'
 import { provePossession, requireBinding } from './possession.js'
+import { TokenAuthenticator, type Verdict } from './token-authenticator.js'
 
 /**
  * Accepts access tokens that are JWTs of one issuer ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068), and the
@@ -39,59 +40,69 @@ import { provePossession, requireBinding } from './possession.js'
  * @throws `TypeError` naming the option that is wrong.
  */
 export function jwtBearer(options: JwtBearerOptions): Authenticator {
+  return tokenAuthenticator(options)
+}
+
+/** A last rule about a token that has passed all others: gives the caller, or throws an `InboundAuthError`. */
+export type LastRule = (facts: PrincipalFacts, claims: JsonObject) => PrincipalFacts
+
+/** {@link jwtBearer} with a rule of its own, which is applied before anything is remembered. */
+export function tokenAuthenticator(options: JwtBearerOptions, lastRule?: LastRule): Authenticator {
   const rules = checkJwtBearerOptions(options)
   const issuers = Object.freeze([...rules.issuers])
-  const verified = rules.cache && new VerifiedCache<Principal>(rules.cache)
-  const policy: Policy = { rules, verified, turns: new FairTurns(), scopes: new KnownScopes() }
-  const recall = (token: string, { clock }: AuthenticatorContext): Principal | undefined =>
-    verified?.get(token, clock(), rules.keys.epoch)
-
-  return Object.freeze({
-    name: 'jwt' as const,
+  const policy: Policy = { rules, lastRule, turns: new FairTurns(), scopes: new KnownScopes() }
+  return new TokenAuthenticator({
     issuers,
-    recall,
-    recognise: (request): Recognition => {
-      const { authorization } = request
-      const known =
-        authorization?.scheme === 'bearer' ? verified?.peek(authorization.credentials) : undefined
-      const mine = (issuer: string): Recognition => ({
-        kind: 'mine',
-        issuer,
-        authenticate: (context) =>
-          (known && recall(authorization!.credentials, context)) ??
-          judge(policy, request, issuer, context),
-      })
-      if (known) return mine(known.issuer)
-      const jws = request.bearerJws()
-      const token = tokenOf(request, rules)
-      if (token === undefined || jws === undefined) return { kind: 'absent' }
-      if (token.length > rules.maxTokenBytes) {
-        return foreign(
-          'ERR_TOKEN_TOO_LARGE',
-          `the token is longer than ${rules.maxTokenBytes} bytes`,
-        )
-      }
-      if (jws instanceof InboundAuthError) return { kind: 'foreign', error: jws }
-      // Equality of strings and nothing else: an iss that is a list, a prefix or another spelling is another issuer.
-      const issuer = issuers.find((one) => one === openPayload(jws).iss)
-      if (issuer === undefined) {
-        return foreign('ERR_UNKNOWN_ISSUER', 'no configured issuer has this iss')
-      }
-      return mine(issuer)
-    },
+    recognise: (request) => recognise(policy, issuers, request),
     advertise: () => ({
       authorizationServer: rules.keys.issuer ?? issuers[0]!,
       scopes: rules.scopes ?? [],
       ...(rules.dpop ? { dpop: rules.dpop.required ? 'required' : 'accepted' } : {}),
     }),
-  } satisfies Authenticator)
+    judge: {
+      limits: rules.cache,
+      keys: rules.keys,
+      judge: (request, issuer, context, cache) => judge(policy, request, issuer, context, cache),
+    },
+  })
 }
 
 interface Policy {
   readonly rules: JwtBearerRules
-  readonly verified: VerifiedCache<Principal> | undefined
+  readonly lastRule: LastRule | undefined
   readonly turns: FairTurns
   readonly scopes: KnownScopes
+}
+
+function recognise(
+  policy: Policy,
+  issuers: readonly string[],
+  request: InboundRequest,
+): Recognition {
+  const { rules } = policy
+  const jws = request.bearerJws()
+  const token = tokenOf(request, rules)
+  if (token === undefined || jws === undefined) return { kind: 'absent' }
+  if (token.length > rules.maxTokenBytes) {
+    return foreign('ERR_TOKEN_TOO_LARGE', `the token is longer than ${rules.maxTokenBytes} bytes`)
+  }
+  if (jws instanceof InboundAuthError) return { kind: 'foreign', error: jws }
+  // Equality of strings and nothing else: an iss that is a list, a prefix or another spelling is another issuer.
+  const issuer = issuers.find((one) => one === openPayload(jws).iss)
+  if (issuer === undefined)
+    return foreign('ERR_UNKNOWN_ISSUER', 'no configured issuer has this iss')
+  return {
+    kind: 'mine',
+    issuer,
+    authenticate: (context) => {
+      const verdict = judge(policy, request, issuer, context)
+      return 'then' in verdict ? verdict.then(principalIn) : verdict.principal
+    },
+  }
+}
+
+function principalIn(verdict: Verdict): Principal {
+  return verdict.principal
 }
 
 /** A token that was recognised, and whose signature is not verified yet. */
@@ -109,17 +120,19 @@ function judge(
   request: InboundRequest,
   issuer: string,
   context: AuthenticatorContext,
-): Principal | Promise<Principal> {
+  cache?: VerifiedCache<Principal>,
+): Verdict | Promise<Verdict> {
   const { rules, turns } = policy
   const { keys } = rules
   const { clock } = context
   const jws = request.bearerJws() as ParsedJws // recognised
   const claims = openPayload(jws)
   const presented = { token: tokenOf(request, rules) as string, issuer, jws, claims }
-  const check = (key: PublicKey, epoch: number | undefined): Principal | Promise<Principal> => {
+  const check = (key: PublicKey, epoch: number | undefined): Verdict | Promise<Verdict> => {
     const checked = checkSignature(jws, key)
-    if (!checked) return accept(policy, presented, clock, epoch)
-    return checked.then(() => accept(policy, presented, clock, epoch))
+    const verifiedWith = { epoch, cache }
+    if (!checked) return accept(policy, presented, clock, verifiedWith)
+    return checked.then(() => accept(policy, presented, clock, verifiedWith))
   }
   const key = keyFor(jws, keys, rules.algorithms, clock)
   const judged =
@@ -136,27 +149,27 @@ function judge(
   return proved(judged, presented, rules, request, context)
 }
 
-/** The principal, once the sender has proved what the token is bound to: about this request, and never remembered. */
+/** The verdict, once the sender has proved what the token is bound to: about this request, and never remembered. */
 async function proved(
-  judged: Principal | Promise<Principal>,
+  judged: Verdict | Promise<Verdict>,
   { claims, token }: Presented,
   rules: JwtBearerRules,
   request: InboundRequest,
   context: AuthenticatorContext,
-): Promise<Principal> {
-  const principal = await judged
+): Promise<Verdict> {
+  const { principal } = await judged
   await provePossession(claims, token, request, rules.dpop, context)
-  return principal
+  return { principal }
 }
 
-/** The principal of a token whose signature verified; remembered when `epoch` says with which keys. */
+/** The verdict on a token whose signature verified; it may be remembered when `epoch` says with which keys. */
 function accept(
   policy: Policy,
   presented: Presented,
   clock: Clock,
-  epoch: number | undefined,
-): Principal {
-  const { rules, verified } = policy
+  { epoch, cache }: { epoch: number | undefined; cache: VerifiedCache<Principal> | undefined },
+): Verdict {
+  const { rules } = policy
   const { claims, issuer } = presented
   if (rules.keys.issuer !== undefined && rules.keys.issuer !== issuer) {
     throw new InboundAuthError('ERR_UNKNOWN_ISSUER', {
@@ -165,15 +178,14 @@ function accept(
   }
   const nowMs = clock()
   // A token that is bound to a key counts only together with a proof, which is another one each time.
-  const isBound = claims.cnf !== undefined
-  const memory =
-    epoch === undefined || isBound || !verified?.takes(presented.token) ? undefined : verified
-  const token = memory?.own(presented.token) ?? presented.token
-  const principal = principalOf(policy, presented, token, nowMs)
-  if (memory && epoch !== undefined) {
-    memory.set(token, { value: principal, sinceMs: nowMs, untilMs: endOf(rules, claims), epoch })
+  if (epoch === undefined || claims.cnf !== undefined || !cache?.takes(presented.token)) {
+    return { principal: principalOf(policy, presented, presented.token, nowMs) }
   }
-  return principal
+  const token = cache.own(presented.token)
+  return {
+    principal: principalOf(policy, presented, token, nowMs),
+    remember: { token, sinceMs: nowMs, untilMs: endOf(rules, claims), epoch },
+  }
 }
 
 function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undefined {
@@ -188,13 +200,14 @@ function endOf({ clockToleranceMs, maxTokenAgeMs }: JwtBearerRules, claims: Json
 }
 
 function principalOf(
-  { rules, scopes: known }: Policy,
+  { rules, lastRule, scopes: known }: Policy,
   { jws, claims: open, issuer }: Presented,
   token: string,
   nowMs: number,
 ): Principal {
   // Functions of the profile may be the application's: they get what nobody can change.
-  const isShown = rules.profile.refuse !== undefined || rules.profile.isClient !== undefined
+  const { refuse, isClient } = rules.profile
+  const isShown = refuse !== undefined || isClient !== undefined || lastRule !== undefined
   const claims = isShown ? jws.payload : open
   refuseOtherTokens(jws.header.typ, claims, rules.profile)
   const registered = readClaims(claims, {
@@ -209,21 +222,19 @@ function principalOf(
   applyClaimRules(rules.customClaims, claims)
   requireBinding(claims, rules.dpop)
   const { subject, audience, expiresAtMs } = registered
-  return makePrincipal(
-    {
-      method: 'jwt',
-      issuer,
-      subject,
-      clientId,
-      scopes,
-      audience,
-      actor,
-      claims: isShown ? claims : () => seal(claims), // and not the token's own, which would stay with it
-      expiresAtMs,
-      user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
-    },
-    new Secret(token),
-  )
+  const facts: PrincipalFacts = {
+    method: 'jwt',
+    issuer,
+    subject,
+    clientId,
+    scopes,
+    audience,
+    actor,
+    claims: isShown ? claims : () => seal(claims), // and not the token's own, which would stay with it
+    expiresAtMs,
+    user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
+  }
+  return makePrincipal(lastRule ? lastRule(facts, claims) : facts, new Secret(token))
 }
 
 function foreign(code: 'ERR_TOKEN_TOO_LARGE' | 'ERR_UNKNOWN_ISSUER', reason: string): Recognition {

@@ -11,13 +11,13 @@ import {
   checkAuthenticators,
   type InboundRequest,
   type RawRequest,
-  type Recognition,
 } from './authenticator.js'
 import { CallerTrail, type RefusedCaller } from './caller-trail.js'
 import { challenge, type ErrorBody } from './challenge.js'
 import { schemeOf, schemesOf } from './challenge-scheme.js'
 import { FairTurns } from './fair-turns.js'
 import { checkScopes, wrong } from './option-checks.js'
+import { type Listed, type Recognised, recognise } from './recognise.js'
 import { bearerCredentials, bearerRequest, inboundRequest } from './request.js'
 import {
   advertise,
@@ -27,6 +27,8 @@ import {
   scopesOffered,
   serveResourceMetadata,
 } from './resource-metadata.js'
+import type { Verdict } from './token-authenticator.js'
+import { TokenMemory } from './token-memory.js'
 
 /** How an {@link InboundVerifier} tells who calls. */
 export interface InboundVerifierOptions {
@@ -63,15 +65,9 @@ const known: KnownOptions<InboundVerifierOptions> = {
   clock: true,
 }
 
-/** The authenticator that recognised a request, and what it said. */
-interface Mine {
-  readonly name: Principal['method']
-  readonly seen: Extract<Recognition, { kind: 'mine' }>
-}
-
 /** Tells who calls: turns a request into a {@link Principal}, or refuses it. */
 export class InboundVerifier implements TokenVerifier {
-  readonly #authenticators: readonly Authenticator[]
+  readonly #listed: readonly Listed[]
   readonly #facts: ResourceFacts
   readonly #errorBody: ErrorBody | undefined
   readonly #trail: CallerTrail
@@ -89,7 +85,8 @@ export class InboundVerifier implements TokenVerifier {
     const { audit, clock = systemClock } = options
     checkFunction(audit, 'audit')
     checkFunction(clock, 'clock')
-    this.#authenticators = checkAuthenticators(authenticators, resource)
+    const all = checkAuthenticators(authenticators, resource)
+    this.#listed = all.map((one) => ({ authenticator: one, memory: TokenMemory.of(one) }))
     if (resource !== undefined) resourceMetadataUrl(resource)
     if (errorBody !== undefined && errorBody !== 'json' && errorBody !== 'json-rpc') {
       throw wrong('errorBody', errorBody, 'must be json or json-rpc')
@@ -97,16 +94,16 @@ export class InboundVerifier implements TokenVerifier {
     this.#errorBody = errorBody
     this.#facts = {
       resource,
-      authenticators: this.#authenticators,
+      authenticators: all,
       scopes: scopesSupported === undefined ? [] : checkScopes('scopesSupported', scopesSupported),
       advertised: checkScopeMapping(options.advertisedScopeMapping),
     }
     this.#context = Object.freeze({ clock, resource })
-    this.#bearerOnly = this.#authenticators.every(({ recall, issuers }) => recall && issuers)
-    this.#takesTokens = this.#authenticators.some(({ advertise }) => advertise)
+    this.#bearerOnly = this.#listed.every(({ memory }) => memory)
+    this.#takesTokens = all.some(({ advertise }) => advertise)
     const userIdHeaders = new Set([
       USER_ID_HEADER.toLowerCase(),
-      ...this.#authenticators.flatMap(({ userIdHeader }) => userIdHeader ?? []),
+      ...all.flatMap(({ userIdHeader }) => userIdHeader ?? []),
     ])
     this.#trail = new CallerTrail(new Audit(audit, clock), userIdHeaders)
   }
@@ -163,7 +160,7 @@ export class InboundVerifier implements TokenVerifier {
     request?: Request | RawRequest,
     caller?: Principal | undefined,
   ): Response {
-    const { resource, advertised } = this.#facts
+    const { resource, advertised, authenticators } = this.#facts
     if (typeof (error as InboundAuthError | undefined)?.refusal !== 'string') {
       throw new TypeError(
         `challenge() takes an InboundAuthError; got ${kindOf(error)}. Throw errors that are none again.`,
@@ -172,7 +169,7 @@ export class InboundVerifier implements TokenVerifier {
     this.#trail.answered(error, caller)
     const { requiredScopes } = error
     return challenge(error, {
-      schemes: schemesOf(this.#authenticators),
+      schemes: schemesOf(authenticators),
       used: request && schemeOf(request),
       body: this.#errorBody,
       ...(resource === undefined ? {} : { resourceMetadata: resourceMetadataUrl(resource) }),
@@ -187,12 +184,12 @@ export class InboundVerifier implements TokenVerifier {
   readonly metadataHandler = (request: Request): Response =>
     serveResourceMetadata(request, this.#facts)
 
-  /** The caller whose token was verified a moment ago. */
+  /** The caller who was let in with this token a moment ago. */
   #recall(token: unknown, from?: Request | RawRequest): Promise<Principal> | undefined {
     if (!this.#bearerOnly || typeof token !== 'string') return undefined
     try {
-      for (let at = 0; at < this.#authenticators.length; at++) {
-        const principal = this.#authenticators[at]!.recall?.(token, this.#context)
+      for (let at = 0; at < this.#listed.length; at++) {
+        const principal = this.#listed[at]!.memory?.recall(token, this.#context.clock)
         if (!principal) continue
         this.#trail.verified(principal, from?.headers)
         return Promise.resolve(principal)
@@ -213,63 +210,39 @@ export class InboundVerifier implements TokenVerifier {
 
   /** One promise and no turn of the microtask queue, where the answer is there at once. */
   #decide(read: () => InboundRequest): Promise<Principal> {
-    let mine: Mine | undefined
+    let mine: Recognised | undefined
     try {
       const request = read()
-      mine = this.#recognise(request)
-      const judged = mine.seen.authenticate(this.#context)
-      if ('then' in judged) return this.#later(judged, request, mine)
-      this.#trail.verified(judged, request.headers)
-      return Promise.resolve(judged)
+      mine = recognise(this.#listed, request, this.#context)
+      const verdict = mine.judge()
+      if ('then' in verdict) return this.#later(verdict, request, mine)
+      return Promise.resolve(this.#letIn(verdict, request, mine))
     } catch (error) {
       this.#trail.refused(error, claimed(mine))
       return Promise.reject(error)
     }
   }
 
-  async #later(judged: Promise<Principal>, request: InboundRequest, mine: Mine) {
+  async #later(verdict: Promise<Verdict>, request: InboundRequest, mine: Recognised) {
     try {
-      const principal = await judged
-      this.#trail.verified(principal, request.headers)
-      return principal
+      return this.#letIn(await verdict, request, mine)
     } catch (error) {
       this.#trail.refused(error, claimed(mine))
       throw error
     }
   }
 
-  /** The one authenticator whose credential the request carries. */
-  #recognise(request: InboundRequest): Mine {
-    let only: Mine | undefined
-    let another = false
-    let foreign: InboundAuthError | undefined
-    for (const authenticator of this.#authenticators) {
-      const seen = authenticator.recognise(request)
-      if (seen.kind === 'refused') throw seen.error
-      if (seen.kind === 'foreign') foreign ??= seen.error
-      if (seen.kind !== 'mine') continue
-      another ||= only !== undefined
-      only = { name: authenticator.name, seen }
-    }
-    void request.bearerToken // one that is malformed is refused, whoever recognised what beside it
-    if (another) {
-      throw new InboundAuthError('ERR_AMBIGUOUS_CREDENTIALS', {
-        reason: 'the request carries credentials for more than one authenticator',
-      })
-    }
-    if (only) return only
-    throw (
-      foreign ??
-      new InboundAuthError('ERR_NO_CREDENTIALS', {
-        reason: 'no configured authenticator recognises a credential in the request',
-      })
-    )
+  /** Every rule has passed: only now is the caller remembered. */
+  #letIn(verdict: Verdict, request: InboundRequest, { memory }: Recognised): Principal {
+    memory?.remember(verdict)
+    this.#trail.verified(verdict.principal, request.headers)
+    return verdict.principal
   }
 }
 
 /** Before it is verified, a credential tells of itself which method it is for, and which issuer. */
-function claimed(mine: Mine | undefined): RefusedCaller {
+function claimed(mine: Recognised | undefined): RefusedCaller {
   if (!mine) return {}
-  const { issuer } = mine.seen
-  return { method: mine.name, ...(issuer === undefined ? {} : { issuer }) }
+  const { name, issuer } = mine
+  return { method: name, ...(issuer === undefined ? {} : { issuer }) }
 }

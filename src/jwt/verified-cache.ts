@@ -60,8 +60,6 @@ export class VerifiedCache<T> {
   #youngBytes = 0
   #hits = 0
   #sightings: Int32Array | undefined
-  /** Looked up last, and not there: whoever asks again at once gets the same answer. */
-  #missed: string | undefined
 
   constructor(limits: CacheLimits = DEFAULT_CACHE) {
     this.#limits = limits
@@ -72,22 +70,11 @@ export class VerifiedCache<T> {
     const tail = token.slice(-TAIL_LENGTH)
     const young = this.#young.get(tail)
     const entry = young ?? this.#old.get(tail)
-    if (entry === undefined || entry.token !== token) {
-      this.#missed = token
-      return undefined
-    }
+    if (entry?.token !== token) return undefined
     if (nowMs >= entry.untilMs || nowMs < entry.sinceMs || entry.epoch !== epoch) return undefined
     if (young === undefined) this.#put(tail, entry)
     this.#hits++
     return entry.value
-  }
-
-  /** What was found of exactly this token once, which may not hold any more. */
-  peek(token: string): T | undefined {
-    if (token === this.#missed) return undefined
-    const tail = token.slice(-TAIL_LENGTH)
-    const entry = this.#young.get(tail) ?? this.#old.get(tail)
-    return entry?.token === token ? entry.value : undefined
   }
 
   /** Remembers a finding. `token` is one that the cache {@link takes}, as {@link own} gave it. */
@@ -122,7 +109,6 @@ export class VerifiedCache<T> {
   }
 
   #put(tail: string, entry: Entry<T>): void {
-    this.#missed = undefined
     const bytes = cost(entry.token)
     const { maxTokens, maxBytes } = this.#limits
     if (this.#young.size >= maxTokens / 2 || this.#youngBytes + bytes > maxBytes / 2) {
