@@ -21,7 +21,10 @@ export interface TokenRequest {
   readonly provider: string
   /** Scopes that the token must have. A token serves any subset of what was granted. */
   readonly scopes?: readonly string[] | undefined
-  /** Default: the provider's, else `USER_FEDERATION` when acting for a user and `M2M` otherwise. */
+  /**
+   * Default: the provider's `defaultFlow`, else `M2M` for `actAsSelf()` and `USER_FEDERATION` for all others: a caller
+   * that has no user is refused with `NoUserError`, and does not get the agent's own token.
+   */
   readonly flow?: Flow | undefined
   /** Resource indicator (RFC 8707). Default: the provider's. */
   readonly resource?: string | undefined

@@ -27,9 +27,12 @@ function storage(): AsyncLocalStorage<Scope> {
   return place[slot]
 }
 
-/** Runs `fn` in a scope. Only ever `run`: a scope ends with its function, and never leaks into the caller. */
-export function runInScope<T>(scope: Scope, fn: () => T): T {
-  return storage().run(scope, fn)
+/**
+ * Runs `fn` in a scope, or outside of any. Only ever `run`: a scope ends with its function, and never leaks into the
+ * caller.
+ */
+export function runInScope<T>(scope: Scope | undefined, fn: () => T): T {
+  return storage().run(scope as Scope, fn)
 }
 
 /** The scope around the caller, if there is one. */
@@ -37,10 +40,9 @@ export function currentScope(): Scope | undefined {
   return storage().getStore()
 }
 
-/** Runs `fn` in `scope` with one more token injected. */
-export function runWithToken<T>(scope: Scope, token: AccessToken, fn: () => T): T {
-  const injected = { provider: token.provider, token, outer: scope.injected }
-  return runInScope({ ...scope, injected }, fn)
+/** `scope` with one more token injected. */
+export function withToken(scope: Scope, token: AccessToken): Scope {
+  return { ...scope, injected: { provider: token.provider, token, outer: scope.injected } }
 }
 
 /**

@@ -19,7 +19,7 @@ export class NoUserError extends DeputizeError {
 
   constructor(init: { provider: string; flow: string }) {
     super(
-      `${init.flow} for provider "${init.provider}" needs a user, but the agent acts for none: the caller is a client of its own, or the agent acts as itself. Use flow "M2M", or have the call made with a user's token.`,
+      `${init.flow} for provider "${init.provider}" needs a user, but the agent acts for none: the caller is a client without a user, or the agent acts as itself. Have the call made with a user's token. If this caller may use the agent's own access, name it: flow "M2M".`,
     )
   }
 }

@@ -5,7 +5,7 @@ import type {
   CredentialSource,
   TokenRequest,
 } from '../context/credential-source.js'
-import { runInScope } from '../context/run-context.js'
+import { runKept } from '../context/keep-in-scope.js'
 import { isDeputizeError } from '../errors/base.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
 import { checkObject, checkWebRequest, kindOf } from '../option-names.js'
@@ -235,14 +235,19 @@ export class OutboundCredentialProvider implements CredentialSource {
     )
   }
 
-  /** Runs `fn` for `acting`: inside, `requireToken()` and `authenticatedFetch()` find both. */
+  /**
+   * Runs `fn` for `acting`: inside, `requireToken()` and `authenticatedFetch()` find both. A generator, an async iterable,
+   * a stream or a lazy thenable that `fn` returns takes its later steps for `acting` too, whoever consumes it.
+   *
+   * @throws `TypeError` `acting` is not from a `WorkloadIdentity`, or `fn` returned an iterator or thenable that is frozen.
+   */
   runAs<T>(acting: Acting, fn: () => T): T {
     checkActing(acting, 'runAs')
     checkFn(fn, 'runAs')
-    return runInScope({ acting, credentials: this }, fn)
+    return runKept({ acting, credentials: this }, fn)
   }
 
-  /** `fn`, always run for `acting`: for callbacks and emitters, which leave the scope. */
+  /** `fn`, always run for `acting` as by {@link runAs}: for callbacks and emitters, which leave the scope. */
   bind<This, A extends unknown[], R>(
     acting: Acting,
     fn: (this: This, ...args: A) => R,
@@ -251,7 +256,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     checkFn(fn, 'bind')
     const scope = { acting, credentials: this }
     return function (this: This, ...args: A): R {
-      return runInScope(scope, () => Reflect.apply(fn, this, args))
+      return runKept(scope, () => Reflect.apply(fn, this, args))
     }
   }
 

@@ -4,7 +4,7 @@ import { NoUserError } from '../errors/workload.js'
 import { checkObject, kindOf } from '../option-names.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Flow } from '../providers/provider.js'
-import { type Acting, isActing } from '../workload/acting.js'
+import { type Acting, actsAsSelf, isActing } from '../workload/acting.js'
 import type { ActingForUser } from './consents.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
@@ -21,8 +21,10 @@ export function checkRequest(acting: Acting, at: RegisteredOAuth2, request: Toke
   return { checked, flow: chooseFlow(acting, at, request) }
 }
 
+/** The agent's own token is for the agent acting as itself. Whoever else shall get it is named: by flow `M2M`. */
 function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
-  const flow = request.flow ?? at.provider.defaultFlow ?? (acting.user ? 'USER_FEDERATION' : 'M2M')
+  const flow =
+    request.flow ?? at.provider.defaultFlow ?? (actsAsSelf(acting) ? 'M2M' : 'USER_FEDERATION')
   if (flow !== 'M2M' && flow !== 'USER_FEDERATION') {
     throw new TypeError(`flow must be "M2M" or "USER_FEDERATION"; got ${printable(flow)}.`)
   }

@@ -27,7 +27,7 @@ export interface OAuth2Options {
   readonly origins?: readonly string[]
   /** The default resource indicator (RFC 8707). */
   readonly resource?: string
-  /** Default: `USER_FEDERATION` when acting for a user, `M2M` otherwise. */
+  /** Default: `M2M` for `actAsSelf()`, `USER_FEDERATION` for all others. */
   readonly defaultFlow?: Flow
   /** More parameters of the authorization request, such as `prompt` or `access_type`; none that the protocol sets. */
   readonly authorizationParameters?: Readonly<Record<string, string>>

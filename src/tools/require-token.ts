@@ -1,7 +1,8 @@
 import type { AccessToken } from '../access-token.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest as CoreTokenRequest } from '../context/credential-source.js'
-import { runWithToken } from '../context/run-context.js'
+import { runKept } from '../context/keep-in-scope.js'
+import { withToken } from '../context/run-context.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import { checkMethod, checkWrappable, decoratorContext, dress } from './wrap.js'
@@ -73,7 +74,9 @@ export function requireToken(options: RequireTokenOptions, ...rest: [fn?: unknow
     return dress(
       async function (this: unknown, ...args: unknown[]) {
         const { scope, token } = await acquire(options, what, args)
-        return runWithToken(scope, token, () => Reflect.apply(fn, this, [token, ...args]))
+        return runKept(withToken(scope, token), async () =>
+          Reflect.apply(fn, this, [token, ...args]),
+        )
       },
       fn,
       credential,
@@ -89,7 +92,7 @@ export function requireToken(options: RequireTokenOptions, ...rest: [fn?: unknow
     return dress(
       async function (this: unknown, ...args: unknown[]) {
         const { scope, token } = await acquire(options, what, args)
-        return runWithToken(scope, token, () => Reflect.apply(fn, this, args))
+        return runKept(withToken(scope, token), async () => Reflect.apply(fn, this, args))
       },
       fn,
       credential,

@@ -1,5 +1,6 @@
 import { type CallerOptions, callerScope } from '../context/caller.js'
-import { runInScope, type Scope } from '../context/run-context.js'
+import { runKept } from '../context/keep-in-scope.js'
+import type { Scope } from '../context/run-context.js'
 import { checkWrappable, decoratorContext, dress } from './wrap.js'
 
 /** A credential that functions take as their first parameter, and that no decorated method could get at. */
@@ -31,7 +32,7 @@ export function wrapFunction(first: FirstParameter, rest: readonly unknown[]): u
       async function (this: unknown, ...args: unknown[]) {
         const scope = callerScope(options, what, args)
         const value = await get(scope)
-        return runInScope(scope, () => Reflect.apply(fn, this, [value, ...args]))
+        return runKept(scope, async () => Reflect.apply(fn, this, [value, ...args]))
       },
       fn,
       credential,

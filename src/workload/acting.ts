@@ -14,7 +14,7 @@ export interface WorkloadRef {
  */
 export interface Acting {
   readonly workload: WorkloadRef
-  /** For whom; absent when the agent acts for itself, or for a client that has no user. */
+  /** For whom; absent when the agent acts for itself, or for a caller that has no user. */
   readonly user?: UserRef
   /** `verified`: by a token that a verifier accepted. `asserted`: the application said so. */
   readonly userKnown?: 'verified' | 'asserted'
@@ -31,9 +31,12 @@ export interface Acting {
 
 const brand = Symbol.for('deputize.acting')
 const returnUrls = Symbol.for('deputize.acting.returnUrls')
+const self = Symbol.for('deputize.acting.self')
 
 interface ActingFacts {
   readonly workload: WorkloadRef
+  /** Whether the agent acts in its own name, and not for a caller that has no user. */
+  readonly self: boolean
   readonly user?: UserRef | undefined
   readonly userKnown?: 'verified' | 'asserted' | undefined
   readonly actor?: Actor | undefined
@@ -60,7 +63,7 @@ class ActingAuthority {
   /** The key of an Acting of this copy of the library; made once, since it is asked for at every call. */
   static keyOf(value: object): string | undefined {
     if (!(#facts in value)) return undefined
-    value.#key ??= ownerKey(value.#facts)
+    value.#key ??= cacheKey(value as unknown as Acting, value.#facts.self)
     return value.#key
   }
 
@@ -71,6 +74,10 @@ class ActingAuthority {
 
   get [returnUrls](): readonly string[] {
     return this.#facts.allowedReturnUrls
+  }
+
+  get [self](): boolean {
+    return this.#facts.self
   }
 
   workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken> {
@@ -109,10 +116,25 @@ export function ownerKey({
   return JSON.stringify([issuer, name, user?.issuer ?? null, user?.subject ?? null])
 }
 
-/** The {@link ownerKey} of an Acting; `undefined` for what no `WorkloadIdentity` made. */
+/**
+ * What tokens in memory are kept under: the {@link ownerKey} of an Acting, or a key of its own for a caller without a
+ * user, who is not given what the agent got in its own name. `undefined` for what no `WorkloadIdentity` made.
+ */
 export function actingKey(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  return ActingAuthority.keyOf(value) ?? (isActing(value) ? ownerKey(value) : undefined)
+  return (
+    ActingAuthority.keyOf(value) ??
+    (isActing(value) ? cacheKey(value, actsAsSelf(value)) : undefined)
+  )
+}
+
+function cacheKey(acting: Acting, isSelf: boolean): string {
+  return acting.user || isSelf ? ownerKey(acting) : `caller ${ownerKey(acting)}`
+}
+
+/** Whether the agent acts in its own name: `actAsSelf()`, and not `actFor()` a caller that has no user. */
+export function actsAsSelf(acting: Acting): boolean {
+  return (acting as { [self]?: boolean })[self] === true
 }
 
 /** Where the workload may send a user after a consent. */

@@ -100,7 +100,8 @@ export class WorkloadIdentity {
   }
 
   /**
-   * Acts for the user behind a verified call, or for nobody when the caller is a client of its own.
+   * Acts for the user behind a verified call. A caller without a user, a client with a token of its own, gets no token of
+   * the agent unless flow `M2M` is named: in the call, in `requireToken()`, or as `defaultFlow` of the provider.
    *
    * @throws `TypeError` `principal` was not made by an `InboundVerifier`.
    */
@@ -156,7 +157,7 @@ export class WorkloadIdentity {
 
   /** Acts in the agent's own name. */
   actAsSelf(): Acting {
-    return this.#act({})
+    return this.#act({ self: true })
   }
 
   /**
@@ -180,9 +181,14 @@ export class WorkloadIdentity {
     })
   }
 
-  #act(facts: Pick<Parameters<typeof makeActing>[0], 'user' | 'userKnown' | 'actor'>): Acting {
+  #act(
+    facts: Pick<Parameters<typeof makeActing>[0], 'user' | 'userKnown' | 'actor'> & {
+      readonly self?: true
+    },
+  ): Acting {
     const acting = makeActing({
       workload: this.#ref(),
+      self: facts.self ?? false,
       user: facts.user,
       userKnown: facts.user ? facts.userKnown : undefined,
       actor: facts.actor,
