@@ -14,23 +14,9 @@ const streamSteps = [
   '_destroy',
 ] as const
 
-/** Plain data: iterating over it runs no code of its maker. By `Object.prototype.toString`. */
-const data: ReadonlySet<string> = new Set(
-  [
-    'Array',
-    'Arguments',
-    'String',
-    'Map',
-    'Set',
-    'Headers',
-    'FormData',
-    'URLSearchParams',
-    'Array Iterator',
-    'Map Iterator',
-    'Set Iterator',
-    'String Iterator',
-  ].map((name) => `[object ${name}]`),
-)
+/** Plain data, by `Object.prototype.toString`: iterating over it runs no code of its maker. */
+const data =
+  /^\[object (Arguments|(Array|Map|Set|String)( Iterator)?|Headers|FormData|URLSearchParams)\]$/
 
 /** Runs `fn` in `scope`, and keeps what it returns there: see {@link keepInScope}. */
 export function runKept<T>(scope: Scope, fn: () => T): T {
@@ -53,7 +39,7 @@ export function keepInScope<T>(scope: Scope, value: T): T {
 function keep(scope: Scope, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (isPlainPromise(value)) return value.then((settled) => keep(scope, settled))
-  if (ArrayBuffer.isView(value) || data.has(Object.prototype.toString.call(value))) return value
+  if (ArrayBuffer.isView(value) || data.test(Object.prototype.toString.call(value))) return value
   if (isNodeStream(value)) return bindStream(scope, value)
   if (isWebStream(value)) return value.locked ? value : pulledIn(scope, value)
   if (isOwnResponse(value)) return withBody(value, pulledIn(scope, value.body))

@@ -34,7 +34,7 @@ export class OutboundCredentialProvider implements CredentialSource {
   readonly #oauth2: (name: string) => RegisteredOAuth2
 
   /**
-   * @param timing For tests and proofs: how long leases and waits are.
+   * @param timing For tests and proofs.
    * @throws `TypeError` An option is wrong; it is named.
    */
   constructor(options: OutboundCredentialProviderOptions, timing: Partial<Timing> = {}) {
@@ -237,9 +237,7 @@ export class OutboundCredentialProvider implements CredentialSource {
 
   /**
    * Runs `fn` for `acting`: inside, `requireToken()` and `authenticatedFetch()` find both. A generator, an async iterable,
-   * a stream or a lazy thenable that `fn` returns takes its later steps for `acting` too, whoever consumes it.
-   *
-   * @throws `TypeError` `acting` is not from a `WorkloadIdentity`, or `fn` returned an iterator or thenable that is frozen.
+   * a stream or a lazy thenable that `fn` returns takes its later steps for `acting` too.
    */
   runAs<T>(acting: Acting, fn: () => T): T {
     checkActing(acting, 'runAs')
