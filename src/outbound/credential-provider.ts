@@ -12,8 +12,9 @@ import { checkObject, checkWebRequest, kindOf } from '../option-names.js'
 import type { UserRef } from '../principal.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
-import { resolveSecret, type Secret } from '../secret.js'
-import { type Acting, auditActing } from '../workload/acting.js'
+import type { Secret } from '../secret.js'
+import type { Acting } from '../workload/acting.js'
+import { apiKeyOf, awsCredentialsOf } from './agent-credentials.js'
 import { type Assembly, assemble } from './assembly.js'
 import type { Connection, Disconnected } from './connection-desk.js'
 import type { AuthorizationStatus } from './consents.js'
@@ -102,16 +103,7 @@ export class OutboundCredentialProvider implements CredentialSource {
    */
   async getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret> {
     checkAsked(acting, request, 'getApiKey')
-    const { provider: name } = request
-    const provider = this.#parts.registry.apiKey(name)
-    const key = await resolveSecret(provider.key, `key of provider "${name}"`)
-    if (!/^[\x21-\x7e]+$/.test(key.reveal())) {
-      throw new TypeError(
-        `key of provider "${name}" must be visible ASCII without spaces or line breaks.`,
-      )
-    }
-    this.#parts.audit.emit({ type: 'api_key_served', ...auditActing(acting), provider: name })
-    return key
+    return apiKeyOf(this.#parts, acting, request.provider)
   }
 
   /**
@@ -122,14 +114,7 @@ export class OutboundCredentialProvider implements CredentialSource {
    */
   async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
     checkAsked(acting, request, 'getAwsCredentials')
-    const { provider: name, policy } = request
-    const provider = this.#parts.registry.awsIam(name)
-    const { roleArn } = provider
-    const workload = acting.workload.name
-    const credentials = await provider.credentials({ workload, policy, clock: this.#parts.clock })
-    const facts = { ...auditActing(acting), provider: name, ...(roleArn ? { roleArn } : {}) }
-    this.#parts.audit.emit({ type: 'aws_credentials_served', ...facts })
-    return credentials
+    return awsCredentialsOf(this.#parts, acting, request)
   }
 
   /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
