@@ -63,6 +63,10 @@ const idOf = async (ring: KeyRing) => (await ring.newest({ vault: 'default' })).
 describe('rewrap', () => {
   it('V09 seals every row with the newest key, once, and keeps the rest of it', async () => {
     const store = await filled(250)
+    const old = tokenVault({ store, keys: before })
+    const versions = await Promise.all(
+      Array.from({ length: 250 }, async (_, n) => (await old.read(grant(n)))!.version),
+    )
     const vault = tokenVault({ store, keys: after })
     const progress: RewrapProgress[] = []
     const result = await vault.rewrap({ onProgress: (each) => progress.push(each) })
@@ -74,7 +78,7 @@ describe('rewrap', () => {
     // The old key may go.
     const alone = tokenVault({ store, keys: localKeys(newest) })
     for (let n = 0; n < 250; n++) {
-      expect(await alone.read(grant(n))).toEqual({ value: { n }, version: 2 })
+      expect(await alone.read(grant(n))).toEqual({ value: { n }, version: versions[n]! + 1 })
     }
     const { ids } = await store.rows.scan()
     const kept = await Promise.all(ids.map(async (id) => (await store.get(id))?.keepUntilMs))
@@ -161,13 +165,15 @@ describe('rewrap', () => {
 
   it('lets a writer win that comes between', async () => {
     const store = await filled(1)
+    const old = tokenVault({ store, keys: before })
+    const { version: replaces } = (await old.read(grant(0)))!
     let between = true
     const racing: VaultStore = {
       ...store,
       async put(id, row, options) {
         if (between) {
           between = false
-          await tokenVault({ store, keys: before }).write(grant(0), { late: true }, { replaces: 1 })
+          await old.write(grant(0), { late: true }, { replaces })
         }
         return store.put(id, row, options)
       },
@@ -175,7 +181,7 @@ describe('rewrap', () => {
     const result = await tokenVault({ store: racing, keys: after }).rewrap()
     expect(result).toEqual({ seen: 1, rewrapped: 1, skipped: 0, failed: 0 })
     const alone = tokenVault({ store, keys: localKeys(newest) })
-    expect(await alone.read(grant(0))).toEqual({ value: { late: true }, version: 3 })
+    expect(await alone.read(grant(0))).toEqual({ value: { late: true }, version: replaces + 2 })
   })
 
   it('leaves a row for the next run that others write all the time, and one that is gone', async () => {

@@ -38,19 +38,38 @@ describe('tokenVault', () => {
   it('reads what was written, with the version that the next write must name', async () => {
     const vault = tokenVault()
     expect(await vault.read(key)).toBeUndefined()
-    expect(await vault.write(key, value, { replaces: 0 })).toBe(1)
-    expect(await vault.read(key)).toEqual({ value, version: 1 })
-    expect(await vault.write(key, { x: 2 }, { replaces: 1 })).toBe(2)
-    expect(await vault.read(key)).toEqual({ value: { x: 2 }, version: 2 })
+    const version = (await vault.write(key, value, { replaces: 0 }))!
+    expect(await vault.read(key)).toEqual({ value, version })
+    expect(await vault.write(key, { x: 2 }, { replaces: version })).toBe(version + 1)
+    expect(await vault.read(key)).toEqual({ value: { x: 2 }, version: version + 1 })
+  })
+
+  it('does not take what was read of a row for the row that was made after it had gone', async () => {
+    const store = memoryStore()
+    const vault = tokenVault({ store, keys })
+    const versions = new Set<number>()
+    for (let times = 0; times < 50; times++) {
+      const version = (await vault.write(key, { times }, { replaces: 0 }))!
+      expect(version).toBeGreaterThan(0)
+      expect(version).toBeLessThanOrEqual(2 ** 48)
+      versions.add(version)
+      await store.delete(await rowAddress('default', key))
+    }
+    expect(versions.size).toBe(50)
+    expect(Math.max(...versions)).toBeGreaterThan(2 ** 32)
+    await vault.write(key, value, { replaces: 0 })
+    for (const replaces of versions) {
+      expect(await vault.write(key, { late: true }, { replaces })).toBeUndefined()
+    }
   })
 
   it('V20 tells a writer that another was first, and leaves the other’s row', async () => {
     const vault = tokenVault()
-    await vault.write(key, value, { replaces: 0 })
-    for (const replaces of [0, 2, 7]) {
+    const version = (await vault.write(key, value, { replaces: 0 }))!
+    for (const replaces of [0, version - 1, version + 1]) {
       expect(await vault.write(key, { late: true }, { replaces })).toBeUndefined()
     }
-    expect(await vault.read(key)).toEqual({ value, version: 1 })
+    expect(await vault.read(key)).toEqual({ value, version })
   })
 
   it('V20 lets one of many writers win', async () => {
@@ -58,18 +77,19 @@ describe('tokenVault', () => {
     const wrote = await Promise.all(
       Array.from({ length: 20 }, (_, n) => vault.write(key, { n }, { replaces: 0 })),
     )
-    expect(wrote.filter((version) => version !== undefined)).toEqual([1])
-    expect((await vault.read<{ n: number }>(key))?.value.n).toBe(wrote.indexOf(1))
+    const [version, ...more] = wrote.filter((each) => each !== undefined)
+    expect(more).toEqual([])
+    expect((await vault.read<{ n: number }>(key))?.value.n).toBe(wrote.indexOf(version))
   })
 
   it('V07 V08 refuses an old row that was put back under the newer version', async () => {
     const store = memoryStore()
     const vault = tokenVault({ store, keys })
     const id = await rowAddress('default', key)
-    await vault.write(key, value, { replaces: 0 })
+    const version = (await vault.write(key, value, { replaces: 0 }))!
     const old = await store.get(id)
-    await vault.write(key, {}, { replaces: 1 })
-    await store.put(id, { ...old!, version: 2 })
+    await vault.write(key, {}, { replaces: version })
+    await store.put(id, { ...old!, version: version + 1 })
     expect(await refusal(vault.read(key))).toBeInstanceOf(VaultCorruptError)
   })
 
@@ -79,7 +99,8 @@ describe('tokenVault', () => {
     const [id, row, options] = put.mock.calls[0] as unknown as [string, VaultRow, unknown]
     expect(id).toMatch(/^[0-9a-f]{64}$/)
     expect(options).toEqual({ replaces: 0 })
-    expect({ ...row, sealed: 0 }).toEqual({ sealed: 0, version: 1, keepUntilMs: 5 })
+    const { version } = row
+    expect({ ...row, sealed: 0 }).toEqual({ sealed: 0, version, keepUntilMs: 5 })
     for (const text of [canary, 'google', 'agent', 'refreshToken', 'u1']) {
       expect(Buffer.from(row.sealed).includes(text)).toBe(false)
     }

@@ -2,12 +2,14 @@ import { isWellFormed, textOf, utf8 } from '../bytes.js'
 import { isDeputizeError } from '../errors/base.js'
 import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
+import { type ApplyChange, changeRow, type RowChange, type RowState } from './change-row.js'
 import { Envelope } from './envelope.js'
 import { type KeyRing, randomKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
 import { platformPrimitives } from './platform-primitives.js'
 import { type RewrapOptions, type RewrapProgress, rewrapRows } from './rewrap.js'
 import { type RowKey, rowAddress } from './row-key.js'
+import { RowQueue } from './row-queue.js'
 import type { VaultRow, VaultStore } from './store.js'
 
 /** What {@link tokenVault} takes. */
@@ -34,6 +36,7 @@ export class TokenVault {
   readonly #store: VaultStore
   readonly #envelope: Envelope
   readonly #primitives = platformPrimitives()
+  readonly #queue = new RowQueue()
 
   constructor(options: {
     readonly name: string
@@ -50,20 +53,51 @@ export class TokenVault {
    * @throws {@link VaultCorruptError} {@link KeyUnavailableError} The row does not open.
    */
   async read<T>(key: RowKey): Promise<Held<T> | undefined> {
+    const { value, version, corrupt } = await this.look<T>(key)
+    if (corrupt) throw corrupt
+    return version === 0 ? undefined : { value: value as T, version }
+  }
+
+  /**
+   * The same for whoever can go on with a row that is corrupt. One whose key is not at hand is another matter: another
+   * process may have the key, and the row is good.
+   *
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError}
+   */
+  async look<T>(key: RowKey): Promise<RowState<T>> {
     const id = await rowAddress(this.name, key, this.#primitives)
     const row = await this.#get(id)
-    if (row === undefined) return undefined
-    const text = textOf(await this.#envelope.open(row.sealed, id, row.version))
+    if (row === undefined) return { value: undefined, version: 0 }
+    const { sealed, version } = row
     try {
-      return { value: JSON.parse(text ?? '') as T, version: row.version }
-    } catch {
-      // V8's message would quote what was decrypted: nothing of it is kept.
-      throw new VaultCorruptError({ reason: 'it opens to something that is not JSON' })
+      return { value: parse(await this.#envelope.open(sealed, id, version)) as T, version }
+    } catch (error) {
+      if (!isDeputizeError(error, 'ERR_VAULT_CORRUPT')) throw error
+      return { value: undefined, version, corrupt: error as VaultCorruptError }
     }
   }
 
   /**
-   * Writes `value` over the version `replaces` (0: where there is no row).
+   * Changes a row by compare-and-set until it is written: one writer at a time in this process, and backoff between
+   * processes. A row that is created gets a first version of its own.
+   *
+   * @param apply Is told the row as it is, also one that is corrupt. What it throws ends the change.
+   * @returns The change that was written; `undefined` when `apply` left the row as it is.
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError}
+   */
+  async change<T>(key: RowKey, apply: ApplyChange<T>): Promise<RowChange<T> | undefined> {
+    const id = await rowAddress(this.name, key, this.#primitives)
+    const row = {
+      look: () => this.look<T>(key),
+      write: async ({ value, keepUntilMs }: RowChange<T>, replaces: number) =>
+        (await this.write(key, value, { replaces, keepUntilMs })) !== undefined,
+    }
+    return this.#queue.run(id, () => changeRow(row, apply))
+  }
+
+  /**
+   * Writes `value` over the version `replaces` (0: where there is no row). A new row starts at a random version, so that
+   * what was read of a row that has gone since never fits the one that came after it.
    *
    * @returns The new version, or `undefined` when another writer was first: read again, theirs is the newer value.
    * @throws {@link VaultUnavailableError} The store failed; the row is what it was, or what was to be written.
@@ -74,7 +108,7 @@ export class TokenVault {
     options: { readonly replaces: number; readonly keepUntilMs?: number | undefined },
   ): Promise<number | undefined> {
     const id = await rowAddress(this.name, key, this.#primitives)
-    const version = options.replaces + 1
+    const version = options.replaces === 0 ? firstVersion() : options.replaces + 1
     const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), id, version)
     const row: VaultRow = {
       sealed,
@@ -150,6 +184,21 @@ export class TokenVault {
       clearTimeout(timer)
     }
   }
+}
+
+function parse(plain: Uint8Array): unknown {
+  try {
+    return JSON.parse(textOf(plain) ?? '')
+  } catch {
+    // V8's message would quote what was decrypted: nothing of it is kept.
+    throw new VaultCorruptError({ reason: 'it opens to something that is not JSON' })
+  }
+}
+
+/** 1 to 2^48, at random: writes can count on from there for longer than any row lives. */
+function firstVersion(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2))
+  return (high! >>> 16) * 2 ** 32 + low! + 1
 }
 
 function checkRow(row: VaultRow): void {

@@ -1,4 +1,3 @@
-import { VaultUnavailableError } from '../errors/vault.js'
 import {
   generateSigningJwk,
   importSigningKey,
@@ -62,13 +61,13 @@ export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
 async function keptKey(vault: TokenVault, workload: WorkloadRef): Promise<PrivateJwk> {
   const row = { kind: 'signing-keys', owner: [workload.issuer, workload.name] } as const
   const held = await vault.read<PrivateJwk>(row)
-  if (held) return held.value
+  let key = held?.value
+  if (key) return key
   const made = await generateSigningJwk()
-  if ((await vault.write(row, made, { replaces: 0 })) !== undefined) return made
-  const theirs = await vault.read<PrivateJwk>(row)
-  if (theirs) return theirs.value
-  throw new VaultUnavailableError({
-    operation: 'put',
-    reason: 'a row was neither written nor there',
+  await vault.change<PrivateJwk>(row, ({ value, corrupt }) => {
+    if (corrupt) throw corrupt
+    key = value ?? made
+    return value ? undefined : { value: made }
   })
+  return key!
 }
