@@ -43,6 +43,46 @@ export function checkUrl(value: unknown, option: string, allowInsecureLoopback: 
   return value
 }
 
+/** The part of an address that makes it the address of an issuer's metadata, appended or inserted: people and servers mix the two. */
+const metadataPart =
+  /\/\.well-known\/(openid-configuration|oauth-authorization-server)(\/?$|(?=\/))/
+
+/**
+ * Refuses the address of an issuer's metadata, which is what people have at hand, where the issuer itself belongs: no token
+ * and no metadata would ever name it.
+ *
+ * @throws `TypeError` naming the option and the issuer.
+ */
+export function refuseMetadataUrl(value: unknown, option: string): void {
+  if (typeof value !== 'string' || !URL.canParse(value)) return
+  const { protocol, host, pathname } = new URL(value)
+  const path = pathname.replace(metadataPart, '')
+  if (path === pathname) return
+  const issuer = printable(`${protocol}//${host}${path}`, 200)
+  throw new TypeError(
+    `${option} ${describeAddress(value)} is the address of the issuer's metadata. Give the issuer itself: ${issuer}, with a slash at the end if the metadata spells it so.`,
+  )
+}
+
+/**
+ * Checks an issuer whose metadata can be looked up.
+ *
+ * @throws `TypeError` naming the option.
+ * @see {@link https://www.rfc-editor.org/rfc/rfc8414#section-2}
+ */
+export function checkIssuerUrl(
+  value: unknown,
+  option: string,
+  allowInsecureLoopback: boolean,
+): string {
+  const issuer = checkUrl(value, option, allowInsecureLoopback)
+  refuseMetadataUrl(issuer, option)
+  if (issuer.includes('?')) {
+    throw new TypeError(`${option} ${describeAddress(issuer)} must have no query (RFC 8414 §2).`)
+  }
+  return issuer
+}
+
 /** Whether a URL's `hostname` is this machine by its very name. */
 export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)

@@ -1,6 +1,6 @@
 import { fromBase64url, textOf } from '../bytes.js'
 import { SECOND_MS } from '../clock.js'
-import { isJsonObject, parseStrictJson } from '../jwt/strict-json.js'
+import { isJsonObject, parseStrictJson } from '../strict-json.js'
 import {
   checkScope,
   malformed,

@@ -1,6 +1,6 @@
 import { InboundAuthError } from '../errors/inbound.js'
 import { badClaims, identifier, isStringList } from '../jwt/claims.js'
-import type { JsonObject } from '../jwt/strict-json.js'
+import type { JsonObject } from '../strict-json.js'
 import { mediaType, type TokenProfile } from './token-profile.js'
 
 /** Kinds of token, as Amazon Cognito's and Ory's `token_use` and Keycloak's `typ` claim name them. */

@@ -1,6 +1,6 @@
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import type { JsonObject } from '../jwt/strict-json.js'
+import type { JsonObject } from '../strict-json.js'
 
 /** What a custom claim must be. Types count: `"1"` is not `1`, and a string is not a list of one. */
 export type ClaimRule =

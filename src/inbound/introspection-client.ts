@@ -1,13 +1,13 @@
 import { describeAddress } from '../address.js'
 import { base64url, sha256, utf8 } from '../bytes.js'
 import { type Clock, HOUR_MS, SECOND_MS } from '../clock.js'
+import { metadataUrls } from '../discovery.js'
+import { documentReader } from '../document.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type Fetch, safeFetch } from '../http.js'
-import { metadataUrls } from '../issuer.js'
-import { documentReader } from '../jwt/key-document.js'
-import { isJsonObject, type JsonObject, parseStrictJson } from '../jwt/strict-json.js'
 import { type ClientIdentity, clientAuthenticator } from '../oauth/client-auth.js'
 import { SingleFlight } from '../single-flight.js'
+import { isJsonObject, type JsonObject, parseStrictJson } from '../strict-json.js'
 
 /** The longest that one introspection may take, and the most that its answer may hold. */
 const TIMEOUT_MS = 5 * SECOND_MS

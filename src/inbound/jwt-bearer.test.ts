@@ -9,8 +9,8 @@ import {
   signToken,
   startIssuer,
 } from '../../test/support/issuer.js'
-import type { JsonObject } from '../jwt/strict-json.js'
 import { isPrincipal, type Principal, presentedToken } from '../principal.js'
+import type { JsonObject } from '../strict-json.js'
 import { jwtBearer } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
 import { InboundVerifier } from './verifier.js'

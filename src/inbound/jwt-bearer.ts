@@ -3,12 +3,12 @@ import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
 import type { PublicKey } from '../jwt/public-key.js'
-import { type JsonObject, seal } from '../jwt/strict-json.js'
 import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
 import type { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
 import { makePrincipal, type Principal, type PrincipalFacts } from '../principal.js'
 import { Secret } from '../secret.js'
+import { type JsonObject, seal } from '../strict-json.js'
 import {
   clientOf,
   isOwnToken,

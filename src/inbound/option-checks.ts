@@ -1,7 +1,7 @@
+import { refuseMetadataUrl } from '../address.js'
 /** Checks that authenticators share; each throws a `TypeError` that names the option and shows its value. */
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
-import { refuseMetadataUrl } from '../issuer.js'
 
 /** A frozen copy of a list of at least one string, none of them empty. */
 export function checkStrings(option: string, value: unknown): readonly string[] {

@@ -1,6 +1,6 @@
 import { equalBytes, utf8 } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { isJsonObject, type JsonObject, seal } from '../jwt/strict-json.js'
+import { isJsonObject, type JsonObject, seal } from '../strict-json.js'
 import type { AuthenticatorContext, InboundRequest } from './authenticator.js'
 import type { DpopVerifier } from './dpop.js'
 

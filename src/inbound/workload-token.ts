@@ -1,6 +1,7 @@
+import { checkIssuerUrl } from '../address.js'
+import { metadataUrls } from '../discovery.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Fetch } from '../http.js'
-import { checkIssuerUrl, metadataUrls } from '../issuer.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
 import { type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'

@@ -1,6 +1,6 @@
 import type { Actor } from '../principal.js'
+import { isJsonObject, type JsonObject, seal } from '../strict-json.js'
 import { badClaims, identifier } from './claims.js'
-import { isJsonObject, type JsonObject, seal } from './strict-json.js'
 
 /** The longest chain of actors, the current one included. */
 export const MAX_ACTORS = 8

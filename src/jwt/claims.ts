@@ -1,7 +1,7 @@
 import { isWellFormed } from '../bytes.js'
 import { MINUTE_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import type { JsonObject } from './strict-json.js'
+import type { JsonObject } from '../strict-json.js'
 
 /** How far two clocks may differ by default, and at most. */
 export const DEFAULT_CLOCK_TOLERANCE_MS = 30 * SECOND_MS

@@ -1,9 +1,9 @@
 import { utf8 } from '../bytes.js'
 import type { Clock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { isJsonObject, parseStrictJson } from '../strict-json.js'
 import type { JwsAlgorithm } from './algorithm.js'
 import { PublicKey } from './public-key.js'
-import { isJsonObject, parseStrictJson } from './strict-json.js'
 
 /** The most members that a JWK set may have. */
 const MAX_KEYS = 100

@@ -14,8 +14,8 @@ import {
   type TestIssuer,
 } from '../../test/support/issuer.js'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
-import { metadataUrls } from '../issuer.js'
-import { freshFor } from './key-document.js'
+import { metadataUrls } from '../discovery.js'
+import { freshFor } from '../document.js'
 import { KeySet } from './key-set.js'
 import { parseJws } from './strict-parse.js'
 

@@ -1,14 +1,14 @@
 import { describeAddress } from '../address.js'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
-import { InboundAuthError } from '../errors/inbound.js'
-import { SingleFlight } from '../single-flight.js'
-import { discover, type IssuerMetadata } from './discovery.js'
 import {
   type DocumentOptions,
   documentReader,
   type ReadDocument,
   unavailable,
-} from './key-document.js'
+} from '../document.js'
+import { InboundAuthError } from '../errors/inbound.js'
+import { SingleFlight } from '../single-flight.js'
+import { discover, type IssuerMetadata } from './issuer-metadata.js'
 import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 

@@ -1,8 +1,8 @@
 import { nodeBuiltin } from '../builtin.js'
 import { fromBase64url } from '../bytes.js'
+import { isJsonObject, type JsonObject } from '../strict-json.js'
 import { isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
 import { type NodeCrypto, nodeCheck, type SignatureCheck, webCheck } from './signature.js'
-import { isJsonObject, type JsonObject } from './strict-json.js'
 import { MAX_KID_LENGTH } from './strict-parse.js'
 
 /** Sizes of an RSA modulus that are accepted, in bits ([RFC 7518 §3.3](https://www.rfc-editor.org/rfc/rfc7518#section-3.3)). */

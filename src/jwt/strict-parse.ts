@@ -1,13 +1,13 @@
 import { fromBase64url, isWellFormed, textOf } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { SegmentCodec } from './segment-codec.js'
 import {
   isJsonObject,
   type JsonObject,
   parseOpenText,
   type StrictJson,
   seal,
-} from './strict-json.js'
+} from '../strict-json.js'
+import { SegmentCodec } from './segment-codec.js'
 
 /** The longest token that is looked at by default. */
 export const MAX_TOKEN_BYTES = 16_384

@@ -1,7 +1,6 @@
-import { checkUrl } from '../address.js'
+import { checkUrl, refuseMetadataUrl } from '../address.js'
 import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
-import { refuseMetadataUrl } from '../issuer.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import { type ClientAuthMethod, checkClient } from '../oauth/client-auth.js'
 import type { ServerEndpoints } from '../oauth/server.js'

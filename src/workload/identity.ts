@@ -1,11 +1,10 @@
 import { AccessToken } from '../access-token.js'
-import { checkUrl, describeAddress } from '../address.js'
+import { checkIssuerUrl, checkUrl, describeAddress } from '../address.js'
 import { Audit, type AuditSink } from '../audit.js'
 import { isWellFormed } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
-import { checkIssuerUrl } from '../issuer.js'
 import type { SigningKey } from '../jwt/sign.js'
 import {
   checkFunction,

@@ -4,10 +4,10 @@ import { InboundAuthError } from '../errors/inbound.js'
 import { actClaim, actorOf, MAX_ACTORS } from '../jwt/actor.js'
 import { badClaims, identifier, readClaims } from '../jwt/claims.js'
 import { type PublicJwk, type SigningKey, signJwt } from '../jwt/sign.js'
-import { isJsonObject, type JsonObject } from '../jwt/strict-json.js'
 import { parseJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
 import type { Actor, UserRef } from '../principal.js'
+import { isJsonObject, type JsonObject } from '../strict-json.js'
 import type { Acting } from './acting.js'
 
 /** How long a workload access token is good. */

@@ -1,4 +1,4 @@
-import { refuseMetadataUrl } from '../../issuer.js'
+import { refuseMetadataUrl } from '../../address.js'
 import { checkObject } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { matching, type PresetOptions } from './preset-options.js'

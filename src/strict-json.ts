@@ -1,4 +1,4 @@
-import { isWellFormed, textOf } from '../bytes.js'
+import { isWellFormed, textOf } from './bytes.js'
 
 /** How deep objects and arrays may nest by default. */
 const MAX_JSON_DEPTH = 32

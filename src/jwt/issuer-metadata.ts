@@ -1,5 +1,5 @@
 import { describeAddress } from '../address.js'
-import { type ReadDocument, unavailable } from './key-document.js'
+import { type ReadDocument, unavailable } from '../document.js'
 
 /** What the metadata of an issuer says that a verifier needs. */
 export interface IssuerMetadata {

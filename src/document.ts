@@ -1,7 +1,7 @@
-import { DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
-import { InboundAuthError } from '../errors/inbound.js'
-import { NetworkError } from '../errors/outbound.js'
-import { type Fetch, safeFetch } from '../http.js'
+import { DAY_MS, MINUTE_MS, SECOND_MS } from './clock.js'
+import { InboundAuthError } from './errors/inbound.js'
+import { NetworkError } from './errors/outbound.js'
+import { type Fetch, safeFetch } from './http.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from './strict-json.js'
 
 /** The most that a metadata document or a JWK set may hold. */
