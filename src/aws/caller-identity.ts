@@ -24,7 +24,8 @@ export interface CallerIdentity extends CallerArn {
   readonly userId: string
 }
 
-type Verdict = { readonly untilMs: number } & (
+/** Good from `sinceMs` on: a clock that was set back must not make it live longer. */
+type Verdict = { readonly sinceMs: number; readonly untilMs: number } & (
   | { readonly identity: CallerIdentity }
   | { readonly identity?: undefined }
 )
@@ -49,17 +50,24 @@ export class CallerIdentityRelay {
   async identify(signed: SignedIdentity, clock: Clock): Promise<CallerIdentity> {
     const key = await keyOf(signed)
     const held = this.#verdicts.get(key)
-    if (held && clock() < held.untilMs) return held.identity ?? reject()
+    const nowMs = clock()
+    if (held && held.sinceMs <= nowMs && nowMs < held.untilMs) return held.identity ?? reject()
     return this.#flights.run(key, () => this.#ask(key, signed, clock))
   }
 
   async #ask(key: string, signed: SignedIdentity, clock: Clock): Promise<CallerIdentity> {
-    const identity = await this.#budget.run(signed.accessKeyId, clock, () => this.#call(signed))
+    const identity = await this.#budget.run(
+      await callerOf(signed),
+      clock,
+      () => this.#call(signed),
+      (answer) => answer !== 'refused',
+    )
     if (identity === undefined) throw unavailable('too many questions to STS at the moment')
-    const untilMs = Math.min(clock() + MAX_CACHE_MS, signed.expiresAtMs)
-    this.#remember(key, identity === 'refused' ? { untilMs } : { untilMs, identity })
+    const sinceMs = clock()
+    const untilMs = Math.min(sinceMs + MAX_CACHE_MS, signed.expiresAtMs)
+    const times = { sinceMs, untilMs }
+    this.#remember(key, identity === 'refused' ? times : { ...times, identity })
     if (identity === 'refused') throw refused()
-    this.#budget.confirm(signed.accessKeyId, clock())
     return identity
   }
 
@@ -155,6 +163,12 @@ function only(json: unknown, name: string): unknown {
 async function keyOf({ endpoint, method, query, headers, body }: SignedIdentity): Promise<string> {
   const parts = [endpoint.partition, endpoint.host, method, query, body, ...headers.flat()]
   return base64url(await sha256(tuple(...parts)))
+}
+
+/** Whom a request says that it is from. Nobody but the caller knows the session token that goes with its key. */
+async function callerOf({ accessKeyId, sessionToken }: SignedIdentity): Promise<string> {
+  if (sessionToken === undefined) return accessKeyId
+  return base64url(await sha256(tuple(accessKeyId, sessionToken)))
 }
 
 function refused(): InboundAuthError {

@@ -48,6 +48,7 @@ export interface SignedIdentity {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: string | undefined
   readonly accessKeyId: string
+  readonly sessionToken: string | undefined
   /** Milliseconds since the epoch after which it is not taken any more. */
   readonly expiresAtMs: number
   /** Whether the user id header is signed. */
@@ -116,6 +117,7 @@ export function readHeaderForm(
     headers: [...headers, ['content-type', type], ...boundHeaders(signedHeaders, rules, userId)],
     body: IDENTITY_REQUEST,
     accessKeyId: signature.accessKeyId,
+    sessionToken: given.get('x-amz-security-token'),
     expiresAtMs: signedAtMs + rules.maxAgeMs,
     userSigned: signedHeaders.includes(rules.userIdHeader),
   }
@@ -186,6 +188,7 @@ export function readPresignedForm(
     headers: boundHeaders(signedHeaders, rules, userId),
     body: undefined,
     accessKeyId: signature.accessKeyId,
+    sessionToken: query.get('X-Amz-Security-Token'),
     expiresAtMs,
     userSigned: signedHeaders.includes(rules.userIdHeader),
   }

@@ -591,7 +591,59 @@ describe('stsIdentity', () => {
         ),
       ),
     )
-    expect(sts.requests.length).toBeLessThanOrEqual(25)
+    expect(sts.requests.length).toBeLessThanOrEqual(1 + 64)
+  })
+
+  it('S41 what others sign with the key id of a caller does not use up its allowance', async () => {
+    const caller = {
+      accessKeyId: 'AKIAVICTIM0000000000',
+      secretAccessKey: 'secret',
+      arn: `arn:aws:iam::${account}:user/victim`,
+      userId: 'AIDAVICTIM',
+    }
+    const { sts, sign, send, clock } = await rig({}, { callers: [caller] })
+    const good = await sign()
+    await send(good)
+    const made = (n: number) =>
+      repack(good, (inner) => {
+        const signature = n.toString(16).padStart(64, '0')
+        inner.authorization = inner.authorization!.replace(/[0-9a-f]{64}$/, signature)
+      })
+    for (let n = 0; n < 25; n++) expect(await codeOf(send(made(n)))).toBe('ERR_BAD_SIGNATURE')
+    clock.advance(1)
+    expect((await send(await sign({ region: 'eu-west-1' }))).method).toBe('sts')
+
+    // Nor while STS has not answered yet.
+    let answer = () => {}
+    const later = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    sts.misbehave(async () => {
+      await later
+      return new Response('{}', { status: 403 })
+    })
+    const waiting = Array.from({ length: 25 }, (_, n) => codeOf(send(made(1_000 + n))))
+    while (sts.requests.length < 1 + 25 + 1 + 25) await new Promise((done) => setImmediate(done))
+    sts.misbehave(undefined)
+    expect((await send(await sign({ region: 'eu-west-2' }))).method).toBe('sts')
+    answer()
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['ERR_BAD_SIGNATURE']))
+  })
+
+  it('S41 asks anew after a clock that was set back', async () => {
+    const { sts, sign, send, clock } = await rig()
+    const headers = await sign()
+    const refused = repack(headers, (inner) => {
+      inner.authorization = inner.authorization!.replace(/[0-9a-f]{64}$/, '0'.repeat(64))
+    })
+    const ask = async () => [(await send(headers)).method, await codeOf(send(refused))]
+    await ask()
+    clock.advance(-14 * 60_000)
+    for (const requests of [4, 4, 6, 6, 8]) {
+      expect(await ask()).toEqual(['sts', 'ERR_BAD_SIGNATURE'])
+      expect(sts.requests).toHaveLength(requests)
+      clock.advance(30_000)
+    }
   })
 
   it.each(forms)('S17 S18 judges the time of the %s form', async (form) => {
