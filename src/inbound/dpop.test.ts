@@ -292,6 +292,20 @@ describe('dpop', () => {
     for (const one of requests) expect(await codeOf(verifier.verify(one))).toBeUndefined()
   })
 
+  it('J66 keeps one user from filling the guard of all, with however many keys', async () => {
+    const shared = verifierOf({ replayGuard: memoryReplayGuard({ maxEntries: 20, clock }) })
+    const other = makeKey('ES256', 'other')
+    const codes = []
+    for (let n = 0; n < 20; n++) {
+      const by = n % 2 ? holder : other
+      const theirs = tokenFor({ jkt: thumbprint(by) }, { sub: 'greedy' })
+      codes.push(await codeOf(shared.verify(request(theirs, proofFor(theirs, {}, {}, by)))))
+    }
+    expect(codes.filter((code) => code === undefined)).toHaveLength(15)
+    expect(codes.at(-1)).toBe('ERR_GUARD_UNAVAILABLE')
+    expect(await codeOf(shared.verify(request(token, proofFor(token))))).toBeUndefined()
+  })
+
   it('J66 answers 503 when the replay guard is full, or fails', async () => {
     const full = verifierOf({ replayGuard: memoryReplayGuard({ maxEntries: 1, clock }) })
     expect(await codeOf(full.verify(request(token, proofFor(token))))).toBeUndefined()

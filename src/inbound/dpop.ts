@@ -43,6 +43,8 @@ interface BoundRequest {
   readonly request: InboundRequest
   readonly token: string
   readonly thumbprint: string
+  /** Whose the token is: issuer and subject, or the key where the token does not say. */
+  readonly holder: readonly string[]
   readonly context: AuthenticatorContext
 }
 
@@ -72,7 +74,7 @@ export class DpopVerifier {
 
   /** @throws {@link InboundAuthError} `ERR_BAD_PROOF`, `ERR_NONCE_REQUIRED`, `ERR_REPLAYED`, `ERR_GUARD_UNAVAILABLE`. */
   async verify(bound: BoundRequest): Promise<void> {
-    const { request, token, thumbprint, context } = bound
+    const { request, token, thumbprint, holder, context } = bound
     const nowMs = context.clock()
     const proof = readProof(request)
     const jwk = keyOf(proof)
@@ -95,7 +97,10 @@ export class DpopVerifier {
     await this.#checkNonce(nonce, nowMs)
     // Last, so that only a proof that is good in every other way takes a place. The proof's own text is not its
     // identity: an ECDSA signature can be rewritten by anybody.
-    await this.#claim(base64url(await sha256(tuple('dpop', thumbprint, jti))), untilMs, context)
+    const id = base64url(await sha256(tuple('dpop', thumbprint, jti)))
+    const caller = base64url(await sha256(tuple('dpop holder', ...holder)))
+    this.#guard ??= memoryReplayGuard({ clock: context.clock })
+    await claimOnce(this.#guard, id, untilMs, caller)
   }
 
   async #checkNonce(nonce: unknown, nowMs: number): Promise<void> {
@@ -105,11 +110,6 @@ export class DpopVerifier {
       reason: 'the proof carries no nonce of ours that is still good',
       dpopNonce: await this.#nonces.current(nowMs),
     })
-  }
-
-  async #claim(id: string, untilMs: number, { clock }: AuthenticatorContext): Promise<void> {
-    this.#guard ??= memoryReplayGuard({ clock })
-    await claimOnce(this.#guard, id, untilMs)
   }
 }
 

@@ -32,7 +32,9 @@ export async function provePossession(
   if (!dpop) throw missing('the token is bound to a DPoP key, and the option dpop is not set')
   // RFC 9449 §7.2: as a bearer, the token is refused even with a proof beside it.
   if (!usesProof) throw missing('the token is bound to a DPoP key, and was sent as a bearer')
-  await dpop.verify({ request, token, thumbprint: binding.jkt, context })
+  const { iss, sub } = claims
+  const holder = typeof sub === 'string' ? [String(iss), sub] : [binding.jkt]
+  await dpop.verify({ request, token, thumbprint: binding.jkt, holder, context })
 }
 
 /**

@@ -200,6 +200,30 @@ describe('sigv4 and replay', () => {
     expect(error).toMatchObject({ code, status: code === 'ERR_REPLAYED' ? 401 : 503 })
   })
 
+  it('S25 keeps one caller from filling the guard of all', async () => {
+    const credentials = (id: string) => ({ secretAccessKey: `secret of ${id}` })
+    const verifier = verifierOf({
+      credentials,
+      replay: memoryReplayGuard({ maxEntries: 20, clock }),
+    })
+    const send = async (accessKeyId: string, n: number) =>
+      codeOf(
+        verifier.verify(
+          await smithy({
+            accessKeyId,
+            secretAccessKey: `secret of ${accessKeyId}`,
+            target: `/?n=${n}`,
+          }),
+        ),
+      )
+    const codes = []
+    for (let n = 0; n < 20; n++) codes.push(await send('AKIAGREEDY0000000000', n))
+    expect(codes.filter((code) => code === undefined)).toHaveLength(15)
+    expect(codes.at(-1)).toBe('ERR_GUARD_UNAVAILABLE')
+    expect(await send('AKIAMODEST0000000000', 1)).toBeUndefined()
+    expect(await send('AKIAMODEST0000000000', 1)).toBe('ERR_REPLAYED')
+  })
+
   it('S25 is not looked at with null', async () => {
     const verifier = verifierOf({ replay: null })
     const request = await smithy()

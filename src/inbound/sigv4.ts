@@ -137,11 +137,13 @@ class Judge {
     if (replay === undefined) {
       this.#ownGuard ??= memoryReplayGuard({ clock })
       // Nothing else is claimed of this guard, and no two keys make one signature: it will do as it is.
-      return claimOnce(this.#ownGuard, signature, untilMs)
+      return claimOnce(this.#ownGuard, signature, untilMs, scope.accessKeyId)
     }
     // The signature is a function of all that is signed: another spelling of the same request has the same one.
     const id = `sigv4\n${scope.accessKeyId}\n${scope.date}/${scope.region}/${scope.service}\n${signature}`
-    return after(this.#digest.sha256(id), (hash) => claimOnce(replay, hash, untilMs))
+    return after(this.#digest.sha256(id), (hash) =>
+      claimOnce(replay, hash, untilMs, scope.accessKeyId),
+    )
   }
 
   #lookUp(accessKeyId: string): Soon<SigV4Key | undefined> {
