@@ -3,6 +3,7 @@
  * takes. Every function that is published is called; a new one is in the table by being exported.
  */
 import { join } from 'node:path'
+import Keyv from 'keyv'
 import { afterAll, describe, expect, it } from 'vitest'
 import { root, subpaths } from '../scripts/subpaths.js'
 import { authenticate } from '../src/adapters/hono/authenticate.js'
@@ -87,6 +88,127 @@ describe('every published function', () => {
   })
 })
 
+/** Those that take no options, or nothing but facts that this library itself puts together. */
+const takeNoOptions = [
+  'AccessToken',
+  'Secret',
+  'accessToken',
+  'authInfoOf',
+  'calledTools',
+  'callerOf',
+  'consentElicitation',
+  'keepRawBody',
+  'localKeys',
+  'metadataRoute',
+  'nodeHandler',
+  'rawRequest',
+  'requireAll',
+  'requireAny',
+  'requireScopes',
+]
+
+const issuer = 'https://idp.example'
+const allowedAudience = ['a']
+const rule = { name: 'team', operator: 'EQUALS', value: 'x' }
+const bearer = { issuer, allowedAudience }
+const consent = { issuer, clientId: 'c' }
+const introspected = { ...bearer, introspectionEndpoint: issuer, clientId: 'c', clientSecret: 's' }
+/** Good arguments of whatever takes options, and where in them the options are. One function may take several. */
+const takeOptions: Readonly<Record<string, readonly (readonly [path: string, ...unknown[]])[]>> = {
+  InboundVerifier: [['0', { authenticators: [] }]],
+  OutboundCredentialProvider: [
+    ['0', { providers: {} }],
+    ['1', { providers: {} }, {}],
+    ['0.cache', { providers: {}, cache: {} }],
+  ],
+  WorkloadIdentity: [['0', { name: 'agent' }]],
+  apiKey: [['0', { key: 'k' }]],
+  auth0Tokens: [['0', { domain: 'acme.eu.auth0.com', allowedAudience }]],
+  authenticate: [['1', { authenticate() {}, challenge() {} }, {}]],
+  authenticatedFetch: [['0', { provider: 'k' }]],
+  awsIam: [['0', { region: 'eu-west-1', service: 's3' }]],
+  awsWebIdentity: [
+    ['0', { ...bearer, allowedAccounts: ['111122223333'] }],
+    ['0.customClaims.0', { ...bearer, customClaims: [rule] }],
+  ],
+  cognitoTokens: [['0', { userPoolId: 'eu-west-1_Ab12Cd34E', allowedClients: ['web'] }]],
+  describeVaultStore: [['2', { describe() {}, it() {} }, () => {}, {}]],
+  entraIdTokens: [['0', { tenantId: '11111111-2222-3333-4444-555555555555', allowedAudience }]],
+  fileStore: [['1', '/tmp/vault', {}]],
+  googleServiceAccountTokens: [
+    ['0', { allowedAudience, allowedServiceAccounts: ['a@b.gserviceaccount.com'] }],
+  ],
+  introspection: [
+    ['0', introspected],
+    ['0.dpop', { ...introspected, dpop: {} }],
+    ['0.customClaims.0', { ...introspected, customClaims: [rule] }],
+  ],
+  jwtBearer: [
+    ['0', bearer],
+    ['0.cache', { ...bearer, cache: {} }],
+    ['0.dpop', { ...bearer, dpop: {} }],
+    ['0.profile', { ...bearer, profile: {} }],
+    ['0.customClaims.0', { ...bearer, customClaims: [rule] }],
+    ['0.customClaims.1', { ...bearer, customClaims: [rule, rule] }],
+  ],
+  keycloakTokens: [['0', { issuer: 'https://sso.example/realms/a', allowedAudience }]],
+  keyvStore: [['1', new Keyv(), { processes: 'one' }]],
+  kmsKeys: [['0', { client: { generateDataKey() {}, decrypt() {} }, keyId: 'a' }]],
+  loopbackCallback: [['0', {}]],
+  mcpTokenVerifier: [['0', { verifier: {}, errors: {} }]],
+  memoryReplayGuard: [['0', {}]],
+  memoryStore: [['0', {}]],
+  oauth2: [
+    ['0', consent],
+    ['0.endpoints', { ...consent, endpoints: { token: issuer } }],
+  ],
+  oktaTokens: [['0', { issuer: 'https://acme.okta.com/oauth2/default', allowedAudience }]],
+  postgresStore: [['1', { query() {} }, {}]],
+  redisStore: [['1', { sendCommand() {}, duplicate() {} }, {}]],
+  requireApiKey: [['0', { provider: 'k' }]],
+  requireAwsCredentials: [['0', { provider: 'k' }]],
+  requireToken: [['0', { provider: 'k' }]],
+  rfc9068Tokens: [['0', bearer]],
+  signCallerIdentity: [['0', { serverId: 'a' }]],
+  signingKeys: [['0', {}]],
+  sigv4: [['0', { region: 'r', service: 's', credentials() {} }]],
+  sqliteStore: [['1', { prepare() {}, exec() {} }, {}]],
+  startAuthorizationServer: [['0', {}]],
+  startFakeSts: [['0', {}]],
+  stsIdentity: [['0', { serverId: 'a', allowedAccounts: ['111122223333'] }]],
+  tokenVault: [['0', {}]],
+  workloadToken: [['0', bearer]],
+}
+
+/** A copy of `value` whose object at `path` has the option `mispelled` as well. */
+function misspell(value: unknown, path: readonly string[]): unknown {
+  const [step, ...rest] = path
+  if (step === undefined) return { ...(value as object), mispelled: undefined }
+  const copy = Array.isArray(value) ? [...value] : { ...(value as object) }
+  const member = copy as unknown as Record<string, unknown>
+  member[step] = misspell(member[step], rest)
+  return copy
+}
+
+describe('an option that nobody knows is refused', () => {
+  it.each(published)('%s is said to take options, or none', (name) => {
+    const listed = [Object.hasOwn(takeOptions, name), takeNoOptions.includes(name)]
+    expect(listed.filter(Boolean), `list ${name} in takeOptions or in takeNoOptions`).toEqual([
+      true,
+    ])
+  })
+
+  const calls = published.flatMap(([name, call]) =>
+    (takeOptions[name] ?? []).map(([path, ...args]) => ({ name, path, call, args })),
+  )
+  it.each(calls)('$name, argument $path', async ({ path, call, args }) => {
+    const wrong = misspell(args, path.split('.')) as unknown[]
+    const error = await thrownBy(() => call(...wrong))
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error.message).toMatch(/ has no option "mispelled"\. Known: \w+/)
+  })
+})
+
 const agent = new WorkloadIdentity({ name: 'agent', issuer: 'https://agent.example' })
 const self = agent.actAsSelf()
 const credentials = new OutboundCredentialProvider({ providers: { k: apiKey({ key: 's3cret' }) } })
@@ -106,9 +228,10 @@ function wrongly(target: object, method: string, ...args: readonly unknown[]): u
 }
 const express = { method: 'GET', url: '/callback/k', headers: { host: 'agent.example' } }
 
+const asking = ['getToken', 'getApiKey', 'getAwsCredentials', 'awsCredentials']
+const requests = [...asking, 'beginAuthorization', 'disconnect']
+
 describe('a method with wrong arguments says what it takes', () => {
-  const asking = ['getToken', 'getApiKey', 'getAwsCredentials', 'awsCredentials']
-  const requests = [...asking, 'beginAuthorization', 'disconnect']
   it.each(requests)('credentials.%s(acting)', async (method) => {
     const missing = await thrownBy(() => wrongly(credentials, method, self))
     expect(missing).toBeInstanceOf(TypeError)
@@ -196,6 +319,30 @@ describe('a method with wrong arguments says what it takes', () => {
     expect(error).toBeInstanceOf(TypeError)
     expect(error.message).toContain(text)
     expect(error.message).not.toContain('s3cret')
+  })
+})
+
+describe('a method refuses an option that nobody knows', () => {
+  const more = { mispelled: undefined }
+  it.each<[string, () => unknown]>([
+    ...requests.map((method): [string, () => unknown] => [
+      `${method}()`,
+      () => wrongly(credentials, method, self, { provider: 'k', ...more }),
+    ]),
+    ['handleCallback()', () => wrongly(credentials, 'handleCallback', new Request(issuer), more)],
+    ['completeAuthorization()', () => wrongly(credentials, 'completeAuthorization', more)],
+    ['waitForAuthorization()', () => wrongly(credentials, 'waitForAuthorization', self, 'u', more)],
+    ['workloadAccessToken()', () => wrongly(self, 'workloadAccessToken', more)],
+    [
+      'verifyWorkloadAccessToken()',
+      () => wrongly(agent, 'verifyWorkloadAccessToken', 's3cret', more),
+    ],
+    ['rewrap()', () => wrongly(tokenVault(), 'rewrap', more)],
+    ['userToken()', () => wrongly(running.idp, 'userToken', more)],
+  ])('%s', async (name, call) => {
+    const error = await thrownBy(call)
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error.message).toContain(`${name} has no option "mispelled". Known: `)
   })
 })
 

@@ -1,7 +1,7 @@
 import { base64url, fromBase64url } from '../bytes.js'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS, systemClock } from '../clock.js'
 import { KeyUnavailableError } from '../errors/vault.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import { SingleFlight } from '../single-flight.js'
 import type { KeyRing, KeyUse, VaultKey } from '../vault/key-ring.js'
 import { DataKeyCache } from './data-key-cache.js'
@@ -52,7 +52,16 @@ export interface KmsKeysOptions {
  * @throws `TypeError` An option is wrong.
  */
 export function kmsKeys(options: KmsKeysOptions): KeyRing {
-  checkObject(options, 'kmsKeys()')
+  checkOptionNames(options, 'kmsKeys()', {
+    client: true,
+    keyId: true,
+    olderKeyIds: true,
+    encryptionContext: true,
+    dataKeyMaxAgeMs: true,
+    dataKeyMaxRows: true,
+    maxDataKeys: true,
+    clock: true,
+  })
   const { client, encryptionContext = {}, clock = systemClock } = options
   if (typeof client?.generateDataKey !== 'function' || typeof client.decrypt !== 'function') {
     throw new TypeError('client must be a KMS client: new KMS({ region }) of @aws-sdk/client-kms.')

@@ -1,6 +1,6 @@
 import { base64url, utf8 } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { AwsCredentialsInput } from './aws-credentials.js'
 import { AwsCredentialSource } from './credential-source.js'
 import { checkHeaderValue, SERVER_ID_HEADER, USER_ID_HEADER } from './identity-headers.js'
@@ -49,7 +49,17 @@ export type CallerIdentityHeaders = Readonly<Record<string, string>>
 export async function signCallerIdentity(
   options: SignCallerIdentityOptions,
 ): Promise<CallerIdentityHeaders> {
-  checkObject(options, 'signCallerIdentity()')
+  checkOptionNames(options, 'signCallerIdentity()', {
+    serverId: true,
+    credentials: true,
+    region: true,
+    endpoint: true,
+    form: true,
+    userId: true,
+    serverIdHeader: true,
+    userIdHeader: true,
+    clock: true,
+  })
   const { region = 'us-east-1', endpoint, form = 'header', userId, clock = systemClock } = options
   const { host } = stsHost(region, endpoint)
   const serverIdHeader = (options.serverIdHeader ?? SERVER_ID_HEADER).toLowerCase()

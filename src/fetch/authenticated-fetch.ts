@@ -4,7 +4,7 @@ import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest } from '../context/credential-source.js'
 import type { Scope } from '../context/run-context.js'
 import type { Fetch } from '../http.js'
-import { checkFunction, checkObject } from '../option-names.js'
+import { checkFunction, checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
 import { guardOrigin } from './origin-guard.js'
@@ -21,6 +21,19 @@ export interface AuthenticatedFetchOptions
   readonly fetch?: Fetch | undefined
 }
 
+const known: KnownOptions<AuthenticatedFetchOptions> = {
+  provider: true,
+  scopes: true,
+  flow: true,
+  resource: true,
+  account: true,
+  onAuthorizationRequired: true,
+  returnUrl: true,
+  acting: true,
+  credentials: true,
+  fetch: true,
+}
+
 /**
  * A `fetch` whose requests carry the credential of a provider, to that provider's `origins` only. Redirects are followed
  * by hand: away from the first origin neither credential nor body goes along, and a request that is signed for AWS is not
@@ -34,7 +47,7 @@ export interface AuthenticatedFetchOptions
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
-  checkObject(options, 'authenticatedFetch()')
+  checkOptionNames(options, 'authenticatedFetch()', known)
   const { provider: name, scopes = [] } = options
   if (typeof name !== 'string' || name === '') {
     throw new TypeError(

@@ -1,6 +1,6 @@
 import { isDeputizeError } from '../errors/base.js'
 import type { InboundAuthError } from '../errors/inbound.js'
-import { checkFunction, checkObject, kindOf } from '../option-names.js'
+import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import { isPrincipal, type Principal } from '../principal.js'
 import type { RawRequest } from './authenticator.js'
 
@@ -26,7 +26,12 @@ export function checkAdmission<R>(verifier: CallerVerifier, options: Authenticat
       `authenticate() takes an InboundVerifier, and then an object of options; got ${kindOf(verifier)}.`,
     )
   }
-  checkObject(options, 'authenticate()', 'an InboundVerifier, and then an object of options')
+  checkOptionNames(
+    options,
+    'authenticate()',
+    { guard: true },
+    'an InboundVerifier, and then an object of options',
+  )
   checkFunction(options.guard, 'guard')
 }
 

@@ -1,7 +1,7 @@
 import { parseCallerArn } from '../aws/arn.js'
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import type { PrincipalFacts } from '../principal.js'
 import { isJsonObject, type JsonObject } from '../strict-json.js'
 import type { Authenticator } from './authenticator.js'
@@ -27,6 +27,20 @@ export interface AwsWebIdentityOptions
   readonly allowedAudience: readonly string[]
 }
 
+const known: KnownOptions<AwsWebIdentityOptions> = {
+  issuer: true,
+  allowedAudience: true,
+  allowedAccounts: true,
+  allowedRoles: true,
+  allowedArns: true,
+  customClaims: true,
+  clockToleranceMs: true,
+  maxTokenAgeMs: true,
+  jwks: true,
+  allowInsecureLoopback: true,
+  fetch: true,
+}
+
 /** Where AWS puts its own claims. */
 const NAMESPACE = 'https://sts.amazonaws.com/'
 
@@ -38,7 +52,7 @@ const NAMESPACE = 'https://sts.amazonaws.com/'
  * @throws `TypeError` naming the option that is wrong.
  */
 export function awsWebIdentity(options: AwsWebIdentityOptions): Authenticator {
-  checkObject(options, 'awsWebIdentity()')
+  checkOptionNames(options, 'awsWebIdentity()', known)
   const { allowedAccounts, allowedRoles, allowedArns, ...rest } = options
   if (typeof options.issuer !== 'string') {
     throw new TypeError(

@@ -1,5 +1,6 @@
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { checkOptionNames } from '../option-names.js'
 import type { JsonObject } from '../strict-json.js'
 
 /** What a custom claim must be. Types count: `"1"` is not `1`, and a string is not a list of one. */
@@ -28,9 +29,12 @@ export function checkClaimRules(rules: unknown, option: string): readonly ClaimR
 }
 
 function checkRule(rule: unknown, where: string): ClaimRule {
-  if (typeof rule !== 'object' || rule === null) {
-    throw new TypeError(`${where} must be { name, operator, value }.`)
-  }
+  checkOptionNames(
+    rule as ClaimRule,
+    where,
+    { name: true, operator: true, value: true },
+    'a rule, { name, operator, value }',
+  )
   const { name, operator, value } = rule as Record<string, unknown>
   if (typeof name !== 'string' || name === '') {
     throw new TypeError(`${where}.name must be the name of a claim; got ${shown(name)}.`)

@@ -1,7 +1,6 @@
 import { checkIssuerUrl, checkUrl } from '../address.js'
 import { MINUTE_MS } from '../clock.js'
 import { issuersOf, metadataUrls } from '../discovery.js'
-import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import { isJwsAlgorithm, type JwsAlgorithm, jwsAlgorithms } from '../jwt/algorithm.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
@@ -146,12 +145,8 @@ function checkCache(cache: JwtBearerOptions['cache']): CacheLimits | undefined {
   if (cache !== undefined && (typeof cache !== 'object' || cache === null)) {
     throw wrong('cache', cache, 'must be false, or { maxTokens?, maxBytes?, maxAgeMs? }')
   }
-  for (const name of Object.keys(cache ?? {})) {
-    if (!Object.hasOwn(DEFAULT_CACHE, name)) {
-      throw new TypeError(
-        `cache has no option "${printable(name)}". Known: ${Object.keys(DEFAULT_CACHE).join(', ')}.`,
-      )
-    }
+  if (cache !== undefined) {
+    checkOptionNames(cache, 'cache', { maxTokens: true, maxBytes: true, maxAgeMs: true })
   }
   const { maxTokens, maxBytes, maxAgeMs } = { ...DEFAULT_CACHE, ...cache }
   return {

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 
 /**
  * Remembers what was used, so that it serves once. One guard for all processes of a service: in Redis, `claim` is
@@ -54,7 +54,7 @@ interface Ending {
  * used again. It throws as well for a caller that holds more than its share, and leaves the rest to others.
  */
 export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): ReplayGuard {
-  checkObject(options, 'memoryReplayGuard()')
+  checkOptionNames(options, 'memoryReplayGuard()', { maxEntries: true, clock: true })
   const { maxEntries = MAX_ENTRIES, clock = systemClock } = options
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
     throw new TypeError('maxEntries must be a whole number above 0.')

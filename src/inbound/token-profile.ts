@@ -1,3 +1,4 @@
+import { checkFunction, checkOptionNames, type KnownOptions } from '../option-names.js'
 import { wrong } from './option-checks.js'
 
 /** How one issuer writes its access tokens. The presets fill it in; write one for an issuer of your own. */
@@ -17,25 +18,29 @@ export interface TokenProfile {
   readonly isClient?: ((claims: Readonly<Record<string, unknown>>) => boolean) | undefined
 }
 
-const fields = { typ: 'string', clientClaims: 'list', scopeClaims: 'list' } as const
+const known: KnownOptions<TokenProfile> = {
+  typ: true,
+  clientClaims: true,
+  scopeClaims: true,
+  refuse: true,
+  isClient: true,
+}
 
 /** @throws `TypeError` naming the field that is wrong. */
-export function checkProfile(profile: unknown): TokenProfile {
+export function checkProfile(profile: TokenProfile | undefined): TokenProfile {
   if (profile === undefined) return {}
-  if (typeof profile !== 'object' || profile === null) {
-    throw wrong('profile', profile, 'must be an object')
+  checkOptionNames(profile, 'profile', known)
+  const { typ, clientClaims, scopeClaims, refuse, isClient } = profile
+  if (typ !== undefined && !isText(typ)) {
+    throw wrong('profile.typ', typ, 'must be a non-empty string')
   }
-  for (const [name, value] of Object.entries(profile)) {
-    if (value === undefined) continue
-    if (name === 'refuse' || name === 'isClient') {
-      if (typeof value !== 'function') throw wrong(`profile.${name}`, value, 'must be a function')
-    } else if (!Object.hasOwn(fields, name)) {
-      throw wrong('profile', name, 'has no such field')
-    } else if (fields[name as keyof typeof fields] === 'string' ? !isText(value) : !isList(value)) {
-      throw wrong(`profile.${name}`, value, 'must be a non-empty string, or a list of them')
-    }
+  for (const [name, list] of Object.entries({ clientClaims, scopeClaims })) {
+    if (list === undefined || isList(list)) continue
+    throw wrong(`profile.${name}`, list, 'must be a list of at least one non-empty string')
   }
-  return Object.freeze({ ...profile })
+  checkFunction(refuse, 'profile.refuse')
+  checkFunction(isClient, 'profile.isClient')
+  return Object.freeze({ typ, clientClaims, scopeClaims, refuse, isClient })
 }
 
 /** RFC 7515 §4.1.9: "application/" may be left out, and media types ignore case. */

@@ -1,5 +1,6 @@
 import { Audit } from '../audit.js'
 import { systemClock } from '../clock.js'
+import { checkOptionNames } from '../option-names.js'
 import { tokenVault } from '../vault/token-vault.js'
 import type { Acting } from '../workload/acting.js'
 import { ConnectionDesk } from './connection-desk.js'
@@ -19,7 +20,7 @@ import {
 } from './options.js'
 import { RefreshEngine } from './refresh-engine.js'
 import { ProviderRegistry } from './registry.js'
-import { defaultTiming, type Timing } from './timing.js'
+import { defaultTiming, knownTiming, type Timing } from './timing.js'
 import { TokenCache } from './token-cache.js'
 import { TokenDesk } from './token-desk.js'
 import { checkMode } from './token-request.js'
@@ -34,6 +35,7 @@ export type Assembly = ReturnType<typeof assemble>
  */
 export function assemble(options: OutboundCredentialProviderOptions, times: Partial<Timing>) {
   checkOptions(options)
+  checkOptionNames(times, 'timing', knownTiming)
   const timing = { ...defaultTiming, ...times }
   const clock = options.clock ?? systemClock
   const vault = options.vault ?? tokenVault()

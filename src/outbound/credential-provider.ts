@@ -8,7 +8,7 @@ import type {
 import { runKept } from '../context/keep-in-scope.js'
 import { isDeputizeError } from '../errors/base.js'
 import type { AuthorizationRequiredError } from '../errors/consent.js'
-import { checkObject, checkWebRequest, kindOf } from '../option-names.js'
+import { checkOptionNames, checkWebRequest, kindOf } from '../option-names.js'
 import type { UserRef } from '../principal.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
@@ -22,7 +22,7 @@ import { unionScopes } from './grant.js'
 import type { OutboundCredentialProviderOptions } from './options.js'
 import type { RegisteredOAuth2 } from './registry.js'
 import type { Timing } from './timing.js'
-import { checkActing, checkAsked, checkFn, requireUser } from './token-request.js'
+import { checkActing, checkAsked, checkFn, known, requireUser } from './token-request.js'
 
 /** One result of {@link OutboundCredentialProvider.getTokens}. */
 export type TokenResult =
@@ -61,10 +61,9 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws {@link VaultUnavailableError} The store failed; nothing was asked of the server or the user.
    */
   async getToken(acting: Acting, request: TokenRequest): Promise<AccessToken> {
-    if (!request) checkAsked(acting, request, 'getToken')
+    checkAsked(acting, request, 'getToken', known.getToken)
     const cached = this.#parts.desk.cached(acting, request, this.#oauth2)
     if (cached !== undefined) return cached
-    checkAsked(acting, request, 'getToken')
     return this.#parts.desk.get(acting, this.#oauth2(request.provider), request)
   }
 
@@ -102,7 +101,7 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws `TypeError` Its function gave no key, or one that would break a header.
    */
   async getApiKey(acting: Acting, request: { readonly provider: string }): Promise<Secret> {
-    checkAsked(acting, request, 'getApiKey')
+    checkAsked(acting, request, 'getApiKey', known.getApiKey)
     return apiKeyOf(this.#parts, acting, request.provider)
   }
 
@@ -113,13 +112,13 @@ export class OutboundCredentialProvider implements CredentialSource {
    * @throws {@link AwsCredentialsError} There are none to be had.
    */
   async getAwsCredentials(acting: Acting, request: AwsCredentialsRequest): Promise<AwsCredentials> {
-    checkAsked(acting, request, 'getAwsCredentials')
+    checkAsked(acting, request, 'getAwsCredentials', known.getAwsCredentials)
     return awsCredentialsOf(this.#parts, acting, request)
   }
 
   /** The same as a function, for the option `credentials` of an SDK client, which asks again when they expire. */
   awsCredentials(acting: Acting, request: AwsCredentialsRequest): () => Promise<AwsCredentials> {
-    checkAsked(acting, request, 'awsCredentials')
+    checkAsked(acting, request, 'awsCredentials', known.getAwsCredentials)
     this.#parts.registry.awsIam(request.provider)
     return () => this.getAwsCredentials(acting, request)
   }
@@ -133,7 +132,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     acting: Acting,
     request: Pick<TokenRequest, 'provider' | 'scopes' | 'account' | 'resource' | 'returnUrl'>,
   ): Promise<AuthorizationRequiredError> {
-    checkAsked(acting, request, 'beginAuthorization')
+    checkAsked(acting, request, 'beginAuthorization', known.beginAuthorization)
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
@@ -158,7 +157,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     options: { readonly user?: UserRef | undefined } = {},
   ): Promise<Response> {
     checkWebRequest(request, 'handleCallback()')
-    checkObject(options, 'handleCallback()', 'a Request and { user }')
+    checkOptionNames(options, 'handleCallback()', known.handleCallback, 'a Request and { user }')
     return this.#parts.callback.handle(request, options.user)
   }
 
@@ -176,7 +175,8 @@ export class OutboundCredentialProvider implements CredentialSource {
     readonly sessionUri: string
     readonly user: UserRef
   }): Promise<void> {
-    checkObject(request, 'completeAuthorization()', '{ sessionUri, user }')
+    const takes = '{ sessionUri, user }'
+    checkOptionNames(request, 'completeAuthorization()', known.completeAuthorization, takes)
     const { sessionUri, user } = request
     if (typeof user?.issuer !== 'string' || typeof user.subject !== 'string') {
       throw new TypeError(
@@ -209,7 +209,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     } = {},
   ): Promise<void> {
     checkActing(acting, 'waitForAuthorization')
-    checkObject(options, 'waitForAuthorization()', 'an object of options at the end')
+    checkOptionNames(options, 'waitForAuthorization()', known.waitForAuthorization)
     const { signal, timeoutMs } = options
     const signals = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
     const given = signals.filter((one) => one !== undefined)
@@ -269,7 +269,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     acting: Acting,
     request: { readonly provider: string; readonly account?: string | undefined },
   ): Promise<Disconnected> {
-    checkAsked(acting, request, 'disconnect')
+    checkAsked(acting, request, 'disconnect', known.disconnect)
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     await this.#parts.keeper.catchUp(user)

@@ -99,6 +99,7 @@ export function checkCache(value: OutboundCredentialProviderOptions['cache']): n
   if (value !== undefined && (typeof value !== 'object' || value === null)) {
     throw new TypeError(`cache must be false or { maxTokens }; got ${printable(value)}.`)
   }
+  if (value !== undefined) checkOptionNames(value, 'cache', { maxTokens: true })
   const { maxTokens = CACHE_MAX_TOKENS } = value ?? {}
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
     throw new TypeError(

@@ -1,4 +1,5 @@
 import { MINUTE_MS, SECOND_MS } from '../clock.js'
+import type { KnownOptions } from '../option-names.js'
 
 /** How long things take. Tests and proofs pass shorter times; applications have no say in it. */
 export interface Timing {
@@ -18,6 +19,17 @@ export interface Timing {
   readonly cacheOutageMs: number
   /** Time that only goes forward, in milliseconds. */
   readonly monotonic: () => number
+}
+
+export const knownTiming: KnownOptions<Timing> = {
+  leaseMs: true,
+  leaseMarginMs: true,
+  skewMs: true,
+  pollMs: true,
+  cacheCheckMs: true,
+  cacheMaxAgeMs: true,
+  cacheOutageMs: true,
+  monotonic: true,
 }
 
 export const defaultTiming: Timing = Object.freeze({

@@ -1,7 +1,7 @@
 import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
 import { printable } from '../errors/base.js'
 import { NoUserError } from '../errors/workload.js'
-import { checkObject, kindOf } from '../option-names.js'
+import { checkOptionNames, type KnownOptions, kindOf } from '../option-names.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, actsAsSelf, isActing } from '../workload/acting.js'
@@ -56,11 +56,43 @@ export function checkActing(acting: unknown, method: string): void {
   }
 }
 
-/** Checks who asks, and that there is a request. @throws `TypeError` */
-export function checkAsked(acting: unknown, request: unknown, method: string): void {
+/** Checks who asks, and that the request has no member that nobody would read. @throws `TypeError` */
+export function checkAsked<Request>(
+  acting: unknown,
+  request: Request,
+  method: string,
+  known: NoInfer<KnownOptions<Request>>,
+): void {
   checkActing(acting, method)
-  checkObject(request, `${method}()`, 'an Acting and a request, such as { provider: "name" }')
+  const takes = 'an Acting and a request, such as { provider: "name" }'
+  checkOptionNames(request, `${method}()`, known, takes)
 }
+
+const consent = {
+  provider: true,
+  scopes: true,
+  account: true,
+  resource: true,
+  returnUrl: true,
+} as const
+
+/** What requests may hold, by the method that takes them. */
+export const known = {
+  getToken: {
+    ...consent,
+    flow: true,
+    onAuthorizationRequired: true,
+    rejected: true,
+    signal: true,
+  } satisfies KnownOptions<TokenRequest>,
+  getApiKey: { provider: true },
+  getAwsCredentials: { provider: true, policy: true },
+  beginAuthorization: consent,
+  disconnect: { provider: true, account: true },
+  handleCallback: { user: true },
+  completeAuthorization: { sessionUri: true, user: true },
+  waitForAuthorization: { signal: true, timeoutMs: true },
+} as const
 
 /** @throws `TypeError` */
 export function checkFn(fn: unknown, method: string): void {

@@ -5,7 +5,7 @@ import { AwsCredentialSource } from '../aws/credential-source.js'
 import { partitionOf, partitions } from '../aws/partitions.js'
 import { signRequest } from '../aws/sign-request.js'
 import { printable } from '../errors/base.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import { checkOrigins, checkText } from './options.js'
 import type { AwsIamProvider } from './provider.js'
 
@@ -49,7 +49,18 @@ const MAX_POLICY_CHARACTERS = 2_048
  * @throws `TypeError` An option is wrong; it is named.
  */
 export function awsIam(options: AwsIamOptions): AwsIamProvider {
-  checkObject(options, 'awsIam()')
+  checkOptionNames(options, 'awsIam()', {
+    region: true,
+    service: true,
+    roleArn: true,
+    policy: true,
+    externalId: true,
+    sessionName: true,
+    credentials: true,
+    origins: true,
+    stsEndpoint: true,
+    allowInsecureLoopback: true,
+  })
   const { region, service, roleArn, externalId, sessionName, credentials, stsEndpoint } = options
   const insecure = options.allowInsecureLoopback ?? false
   const partition = typeof region === 'string' ? partitionOf(region) : undefined

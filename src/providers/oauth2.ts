@@ -54,6 +54,12 @@ const known: KnownOptions<OAuth2Options> = {
   fetch: true,
 }
 
+const knownEndpoints: KnownOptions<ServerEndpoints> = {
+  token: true,
+  authorization: true,
+  revocation: true,
+}
+
 /**
  * A provider of OAuth 2 tokens, for the agent itself (`M2M`) and on behalf of users (`USER_FEDERATION`).
  *
@@ -64,7 +70,8 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
   const insecure = checkFlag(options.allowInsecureLoopback, 'allowInsecureLoopback')
   checkUrl(options.issuer, 'issuer', insecure)
   refuseMetadataUrl(options.issuer, 'issuer')
-  if (options.endpoints) {
+  if (options.endpoints !== undefined) {
+    checkOptionNames(options.endpoints, 'endpoints', knownEndpoints)
     checkUrl(options.endpoints.token, 'endpoints.token', insecure)
     const { authorization, revocation } = options.endpoints
     if (authorization !== undefined) {

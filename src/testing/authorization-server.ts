@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOUR_MS } from '../clock.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import { clientOf, readForm, required, sendJson, words } from './form.js'
 import { type Approval, GrantRefusal, Grants } from './grants.js'
 import { TokenSigner } from './token-signer.js'
@@ -58,7 +58,14 @@ export interface RunningAuthorizationServer {
 export async function startAuthorizationServer(
   options: AuthorizationServerOptions = {},
 ): Promise<RunningAuthorizationServer> {
-  checkObject(options, 'startAuthorizationServer()')
+  checkOptionNames(options, 'startAuthorizationServer()', {
+    clientId: true,
+    clientSecret: true,
+    redirectUris: true,
+    user: true,
+    audience: true,
+    accessTokenTtlMs: true,
+  })
   const requests: string[] = []
   const state: { served?: AuthorizationServer } = {}
   const server = createServer((request, response) => {
@@ -129,7 +136,12 @@ class AuthorizationServer {
   }
 
   userToken(options: UserTokenOptions): string {
-    checkObject(options, 'userToken()', 'options such as { subject: "ada", audience: "my-agent" }')
+    checkOptionNames(
+      options,
+      'userToken()',
+      { subject: true, audience: true, scopes: true, clientId: true, ttlMs: true, claims: true },
+      'options such as { subject: "ada", audience: "my-agent" }',
+    )
     for (const name of ['subject', 'audience'] as const) {
       if (options[name] === undefined) throw new TypeError(`userToken() needs the option ${name}.`)
     }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { HOUR_MS } from '../clock.js'
-import { checkFunction, checkObject } from '../option-names.js'
+import { checkFunction, checkOptionNames } from '../option-names.js'
 import { checkSignature, type KnownKey, type ReceivedRequest } from './sigv4-check.js'
 
 /** Credentials that the fake knows, and whose they are. */
@@ -50,7 +50,7 @@ const HOST_HEADER = 'x-fake-sts-host'
  * and can be told to misbehave. For tests and first steps only.
  */
 export async function startFakeSts(options: FakeStsOptions = {}): Promise<RunningFakeSts> {
-  checkObject(options, 'startFakeSts()')
+  checkOptionNames(options, 'startFakeSts()', { callers: true, roleTtlMs: true })
   const callers = options.callers ?? [defaultCaller()]
   const known = new Map(callers.map((one) => [one.accessKeyId, one]))
   const requests: FakeStsRequest[] = []

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
-import { kindOf } from '../option-names.js'
+import { checkOptionNames, kindOf } from '../option-names.js'
 import type { VaultRow, VaultStore } from '../vault/store.js'
 
 /** What the suite needs of a test framework: node:test and vitest fit as they are. */
@@ -45,6 +45,7 @@ export function describeVaultStore(
     const takes = '{ describe, it } of a test runner and open(), which gives a store'
     throw new TypeError(`describeVaultStore() takes ${takes}; ${name} is ${kindOf(value)}.`)
   }
+  checkOptionNames(options, 'describeVaultStore()', { name: true, scanRows: true })
   const { name = 'VaultStore contract', scanRows = 250 } = options
   const rule = (title: string, body: (store: VaultStore) => Promise<void>) =>
     runner.it(title, async () => body(await open()))

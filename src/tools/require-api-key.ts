@@ -1,6 +1,6 @@
 import type { CallerOptions } from '../context/caller.js'
 import type { Scope } from '../context/run-context.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { Secret } from '../secret.js'
 import { wrapFunction } from './wrap-function.js'
 
@@ -27,7 +27,7 @@ export function requireApiKey<This, A extends unknown[], R>(
 ): (this: This, ...args: A) => Promise<Awaited<R>>
 export function requireApiKey(options: RequireApiKeyOptions): RequireApiKey
 export function requireApiKey(options: RequireApiKeyOptions, ...rest: [fn?: unknown]): unknown {
-  checkObject(options, 'requireApiKey()')
+  checkOptionNames(options, 'requireApiKey()', { provider: true, acting: true, credentials: true })
   const { provider } = options
   const get = ({ credentials, acting }: Scope) => credentials.getApiKey(acting, { provider })
   return wrapFunction({ name: 'requireApiKey', provider, kind: 'key', options, get }, rest)

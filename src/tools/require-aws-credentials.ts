@@ -2,7 +2,7 @@ import type { AwsCredentials } from '../aws/aws-credentials.js'
 import type { CallerOptions } from '../context/caller.js'
 import type { AwsCredentialsRequest } from '../context/credential-source.js'
 import type { Scope } from '../context/run-context.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import { wrapFunction } from './wrap-function.js'
 
 /** Which AWS credentials a function requires, and for whom. */
@@ -28,7 +28,12 @@ export function requireAwsCredentials(
   options: RequireAwsCredentialsOptions,
   ...rest: [fn?: unknown]
 ): unknown {
-  checkObject(options, 'requireAwsCredentials()')
+  checkOptionNames(options, 'requireAwsCredentials()', {
+    provider: true,
+    policy: true,
+    acting: true,
+    credentials: true,
+  })
   const { provider, policy } = options
   const get = ({ credentials, acting }: Scope) =>
     credentials.getAwsCredentials(acting, { provider, policy })

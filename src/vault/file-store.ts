@@ -3,7 +3,7 @@ import { lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises
 import { dirname, join, resolve } from 'node:path'
 import { type Clock, HOUR_MS, MINUTE_MS, systemClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
-import { checkObject, kindOf } from '../option-names.js'
+import { checkOptionNames, kindOf } from '../option-names.js'
 import { type Head, headFor, readHead } from './file-head.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
 import { readTimeoutMs, StoreCall } from './store-call.js'
@@ -37,7 +37,7 @@ export function fileStore(directory: string, options: FileStoreOptions = {}): Va
       `directory must be the path of a directory; got ${kindOf(directory)}. Write: fileStore('/var/lib/agent/vault').`,
     )
   }
-  checkObject(options, 'fileStore()', 'a directory and an object of options')
+  checkOptionNames(options, 'fileStore()', { timeoutMs: true, clock: true })
   return new FileStore(resolve(directory), options)
 }
 

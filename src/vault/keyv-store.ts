@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
+import { checkOptionNames } from '../option-names.js'
 import {
   chainOf,
   errorCounter,
@@ -195,7 +196,13 @@ function checkKeyv(keyv: KeyvLike): void {
 }
 
 function checkOptions(options: KeyvStoreOptions): void {
-  const { processes, timeoutMs } = (options ?? {}) as KeyvStoreOptions
+  checkOptionNames(
+    options,
+    'keyvStore()',
+    { processes: true, timeoutMs: true, clock: true },
+    "a Keyv and options such as { processes: 'one' }",
+  )
+  const { processes, timeoutMs } = options
   if (processes === 'many') {
     throw new TypeError(
       'processes: "many" needs a store with a compare-and-set between processes, and Keyv has none: two processes would spend one refresh token and end the grant. Use a store that has one: redisStore, postgresStore, sqliteStore or fileStore, or implement VaultStore over your database and run describeVaultStore() from deputize/testing against it. With a single process, say processes: "one".',

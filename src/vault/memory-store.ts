@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { VaultRow, VaultStore } from './store.js'
 
 /** How many rows a store in memory keeps by default. */
@@ -19,7 +19,7 @@ export interface MemoryStoreOptions {
  * @throws `TypeError` when `maxRows` is not a whole number of 1 or more.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): VaultStore {
-  checkObject(options, 'memoryStore()')
+  checkOptionNames(options, 'memoryStore()', { maxRows: true, clock: true })
   const { maxRows = MEMORY_STORE_MAX_ROWS, clock = systemClock } = options
   if (!Number.isSafeInteger(maxRows) || maxRows < 1) {
     throw new TypeError(`maxRows must be a whole number of 1 or more, got ${String(maxRows)}.`)

@@ -2,7 +2,7 @@ import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
 import { readTimeoutMs, StoreCall } from './store-call.js'
 
@@ -93,7 +93,12 @@ class PostgresStore implements VaultStore {
   #purgedMs = 0
 
   constructor(pool: PostgresPoolLike, options: PostgresStoreOptions) {
-    checkObject(options, 'postgresStore()', 'a pool and an object of options')
+    checkOptionNames(
+      options,
+      'postgresStore()',
+      { table: true, timeoutMs: true, clock: true },
+      'a pool and an object of options',
+    )
     const { table = DEFAULT_TABLE, timeoutMs, clock = systemClock } = options
     this.#pool = pool
     this.#table = table

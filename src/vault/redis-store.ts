@@ -1,7 +1,7 @@
 import { isWellFormed, randomId, textOf } from '../bytes.js'
 import { type Clock, systemClock } from '../clock.js'
 import { VaultCorruptError } from '../errors/vault.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import {
   ownPrefixOf,
   partsOf,
@@ -76,7 +76,12 @@ class RedisStore implements VaultStore {
   readonly #clock: Clock
 
   constructor(client: RedisLike, options: RedisStoreOptions) {
-    checkObject(options, 'redisStore()', 'a client and an object of options')
+    checkOptionNames(
+      options,
+      'redisStore()',
+      { prefix: true, timeoutMs: true, clock: true },
+      'a client and an object of options',
+    )
     const { prefix = DEFAULT_PREFIX, timeoutMs, clock = systemClock } = options
     const fits = typeof prefix === 'string' && prefix !== '' && prefix.length <= MAX_PREFIX_LENGTH
     if (!fits || !isWellFormed(prefix)) {

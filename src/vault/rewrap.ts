@@ -1,6 +1,6 @@
 import { isDeputizeError } from '../errors/base.js'
 import { VaultUnavailableError } from '../errors/vault.js'
-import { checkFunction, checkObject } from '../option-names.js'
+import { checkFunction, checkOptionNames } from '../option-names.js'
 import type { Envelope } from './envelope.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -47,7 +47,7 @@ export async function rewrapRows(
   tools: RewrapTools,
   options: RewrapOptions = {},
 ): Promise<RewrapProgress> {
-  checkObject(options, 'rewrap()')
+  checkOptionNames(options, 'rewrap()', { signal: true, onProgress: true })
   const { signal, onProgress } = options
   checkFunction(onProgress, 'onProgress')
   const count = { seen: 0, rewrapped: 0, skipped: 0, failed: 0 }

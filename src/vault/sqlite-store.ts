@@ -1,7 +1,7 @@
 import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
 import { readTimeoutMs, StoreCall } from './store-call.js'
 
@@ -94,7 +94,12 @@ class SqliteStore implements VaultStore {
   #purgedMs = 0
 
   constructor(handle: SqliteLike, options: SqliteStoreOptions) {
-    checkObject(options, 'sqliteStore()', 'a database and an object of options')
+    checkOptionNames(
+      options,
+      'sqliteStore()',
+      { table: true, timeoutMs: true, clock: true },
+      'a database and an object of options',
+    )
     const { table = DEFAULT_TABLE, timeoutMs, clock = systemClock } = options
     this.#handle = handle
     this.#sql = statementsFor(table)

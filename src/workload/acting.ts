@@ -1,5 +1,6 @@
 import type { AccessToken } from '../access-token.js'
 import type { AuditActing } from '../audit.js'
+import { checkOptionNames } from '../option-names.js'
 import type { Actor, UserRef } from '../principal.js'
 
 /** Who acts: name, and issuer where it has one. */
@@ -80,10 +81,10 @@ class ActingAuthority {
     return this.#facts.self
   }
 
-  workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken> {
-    // Without a request the audience is missing, and minting says so.
-    const audience = (request as typeof request | undefined)?.audience as string
-    return this.#facts.mint(this as unknown as Acting, audience)
+  async workloadAccessToken(request: { readonly audience: string }): Promise<AccessToken> {
+    const takes = '{ audience }, the service that is to accept the token'
+    checkOptionNames(request, 'workloadAccessToken()', { audience: true }, takes)
+    return this.#facts.mint(this as unknown as Acting, request.audience)
   }
 }
 

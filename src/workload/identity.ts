@@ -8,7 +8,6 @@ import { ConfigurationError } from '../errors/outbound.js'
 import type { SigningKey } from '../jwt/sign.js'
 import {
   checkFunction,
-  checkObject,
   checkOptionNames,
   checkWebRequest,
   type KnownOptions,
@@ -169,7 +168,12 @@ export class WorkloadIdentity {
     token: string,
     options: { readonly audience: string },
   ): Promise<WorkloadAccess> {
-    checkObject(options, 'verifyWorkloadAccessToken()', 'a token and { audience }')
+    checkOptionNames(
+      options,
+      'verifyWorkloadAccessToken()',
+      { audience: true },
+      'a token and { audience }',
+    )
     const issuer = this.#needIssuer()
     return verifyWorkloadToken(token, {
       issuer,

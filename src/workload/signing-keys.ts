@@ -4,7 +4,7 @@ import {
   type PrivateJwk,
   type SigningKey,
 } from '../jwt/sign.js'
-import { checkObject } from '../option-names.js'
+import { checkOptionNames } from '../option-names.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { WorkloadRef } from './acting.js'
 
@@ -28,7 +28,7 @@ export interface SigningKeysOptions {
  * @throws `TypeError` Both options are given, or `keys` is empty.
  */
 export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
-  checkObject(options, 'signingKeys()')
+  checkOptionNames(options, 'signingKeys()', { keys: true, vault: true })
   const { keys, vault } = options
   if (keys && vault) throw new TypeError('signingKeys takes keys or vault, not both.')
   if (keys !== undefined && !(Array.isArray(keys) && keys.length > 0)) {

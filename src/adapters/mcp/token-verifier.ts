@@ -1,6 +1,6 @@
 import { isDeputizeError } from '../../errors/base.js'
 import type { InboundAuthError } from '../../errors/inbound.js'
-import { checkObject, kindOf } from '../../option-names.js'
+import { checkOptionNames, kindOf } from '../../option-names.js'
 import type { TokenVerifier } from '../../principal.js'
 import { type AuthInfo, authInfoOf } from './auth-info.js'
 
@@ -26,7 +26,12 @@ export function mcpTokenVerifier(options: {
   readonly verifier: TokenVerifier
   readonly errors: McpAuthErrors
 }): McpTokenVerifier {
-  checkObject(options, 'mcpTokenVerifier()', '{ verifier, errors }')
+  checkOptionNames(
+    options,
+    'mcpTokenVerifier()',
+    { verifier: true, errors: true },
+    '{ verifier, errors }',
+  )
   const { verifier, errors } = options
   for (const name of ['InvalidTokenError', 'InsufficientScopeError'] as const) {
     if (typeof errors?.[name] !== 'function') {

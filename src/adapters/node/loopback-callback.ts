@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { checkObject, kindOf } from '../../option-names.js'
+import { checkOptionNames, kindOf } from '../../option-names.js'
 import { nodeHandler } from './node-handler.js'
 
 /** A callback address on this machine. */
@@ -23,7 +23,7 @@ export interface LoopbackCallback {
 export async function loopbackCallback(
   options: { readonly port?: number | undefined } = {},
 ): Promise<LoopbackCallback> {
-  checkObject(options, 'loopbackCallback()', 'options such as { port: 8765 }')
+  checkOptionNames(options, 'loopbackCallback()', { port: true }, 'options such as { port: 8765 }')
   const { port = 0 } = options
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new TypeError('port must be a whole number from 0 to 65535; leave it out for a free one.')

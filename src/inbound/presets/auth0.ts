@@ -1,7 +1,7 @@
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { checkBoolean } from '../option-checks.js'
-import { matching, type PresetOptions } from './preset-options.js'
+import { knownToPresets, matching, type PresetOptions } from './preset-options.js'
 
 /** What {@link auth0Tokens} takes. */
 export interface Auth0Options extends PresetOptions {
@@ -22,7 +22,11 @@ export interface Auth0Options extends PresetOptions {
  * @see {@link https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles}
  */
 export function auth0Tokens(options: Auth0Options): JwtBearerOptions {
-  checkObject(options, 'auth0Tokens()')
+  checkOptionNames(options, 'auth0Tokens()', {
+    ...knownToPresets,
+    domain: true,
+    permissionsAsScopes: true,
+  })
   const { domain, permissionsAsScopes, ...rest } = options
   const host = /^[a-z0-9-]+(\.[a-z0-9-]+)+$/
   matching('domain', domain, host, 'a host name in lower case, without https://')

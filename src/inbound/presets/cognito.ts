@@ -1,6 +1,6 @@
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import { matching, type PresetOptions } from './preset-options.js'
+import { knownToPresets, matching, type PresetOptions } from './preset-options.js'
 
 /** What {@link cognitoTokens} takes. */
 export interface CognitoOptions extends Omit<PresetOptions, 'allowedAudience'> {
@@ -20,7 +20,7 @@ export interface CognitoOptions extends Omit<PresetOptions, 'allowedAudience'> {
  * @see {@link https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html}
  */
 export function cognitoTokens(options: CognitoOptions): JwtBearerOptions {
-  checkObject(options, 'cognitoTokens()')
+  checkOptionNames(options, 'cognitoTokens()', { ...knownToPresets, userPoolId: true })
   const { userPoolId, allowedAudience = null, ...rest } = options
   const pattern = /^[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]+$/
   matching('userPoolId', userPoolId, pattern, 'a user pool ID, such as eu-west-1_Ab12Cd34E')

@@ -1,6 +1,6 @@
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import { type Claims, matching, type PresetOptions } from './preset-options.js'
+import { type Claims, knownToPresets, matching, type PresetOptions } from './preset-options.js'
 
 /** What {@link entraIdTokens} takes. */
 export interface EntraIdOptions extends PresetOptions {
@@ -20,7 +20,7 @@ export interface EntraIdOptions extends PresetOptions {
  * @see {@link https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference}
  */
 export function entraIdTokens(options: EntraIdOptions): JwtBearerOptions {
-  checkObject(options, 'entraIdTokens()')
+  checkOptionNames(options, 'entraIdTokens()', { ...knownToPresets, tenantId: true })
   const { tenantId, ...rest } = options
   const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
   matching('tenantId', tenantId, guid, 'the GUID of a tenant, in lower case')

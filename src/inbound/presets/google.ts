@@ -1,7 +1,7 @@
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { checkStrings, wrong } from '../option-checks.js'
-import type { PresetOptions } from './preset-options.js'
+import { knownToPresets, type PresetOptions } from './preset-options.js'
 
 /** What {@link googleServiceAccountTokens} takes. */
 export interface GoogleServiceAccountOptions
@@ -21,7 +21,11 @@ export interface GoogleServiceAccountOptions
  * @see {@link https://docs.cloud.google.com/run/docs/authenticating/service-to-service}
  */
 export function googleServiceAccountTokens(options: GoogleServiceAccountOptions): JwtBearerOptions {
-  checkObject(options, 'googleServiceAccountTokens()')
+  const { allowedClients: _azp, allowedScopes: _none, ...known } = knownToPresets
+  checkOptionNames(options, 'googleServiceAccountTokens()', {
+    ...known,
+    allowedServiceAccounts: true,
+  })
   const { allowedServiceAccounts, ...rest } = options
   const accounts = checkStrings('allowedServiceAccounts', allowedServiceAccounts)
   for (const account of accounts) {

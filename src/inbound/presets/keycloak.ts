@@ -1,7 +1,7 @@
 import { refuseMetadataUrl } from '../../address.js'
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import { type Claims, matching, type PresetOptions } from './preset-options.js'
+import { type Claims, knownToPresets, matching, type PresetOptions } from './preset-options.js'
 
 /** What {@link keycloakTokens} takes. */
 export interface KeycloakOptions extends PresetOptions {
@@ -17,7 +17,7 @@ export interface KeycloakOptions extends PresetOptions {
  * @throws `TypeError` `issuer` is no realm's URL.
  */
 export function keycloakTokens(options: KeycloakOptions): JwtBearerOptions {
-  checkObject(options, 'keycloakTokens()')
+  checkOptionNames(options, 'keycloakTokens()', { ...knownToPresets, issuer: true })
   const form = "a realm's URL, such as https://sso.example.com/realms/acme"
   refuseMetadataUrl(options.issuer, 'issuer')
   matching('issuer', options.issuer, /^https?:\/\/[^?#]+\/realms\/[^/?#]+$/, form)

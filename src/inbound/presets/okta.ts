@@ -1,7 +1,7 @@
 import { refuseMetadataUrl } from '../../address.js'
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import { matching, type PresetOptions } from './preset-options.js'
+import { knownToPresets, matching, type PresetOptions } from './preset-options.js'
 
 /** What {@link oktaTokens} takes. */
 export interface OktaOptions extends PresetOptions {
@@ -17,7 +17,7 @@ export interface OktaOptions extends PresetOptions {
  * @see {@link https://developer.okta.com/docs/api/openapi/okta-oauth/guides/overview/}
  */
 export function oktaTokens(options: OktaOptions): JwtBearerOptions {
-  checkObject(options, 'oktaTokens()')
+  checkOptionNames(options, 'oktaTokens()', { ...knownToPresets, issuer: true })
   const form =
     'the issuer of a custom authorization server, such as https://acme.okta.com/oauth2/default'
   refuseMetadataUrl(options.issuer, 'issuer')

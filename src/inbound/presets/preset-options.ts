@@ -1,3 +1,4 @@
+import type { KnownOptions } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
 import { wrong } from '../option-checks.js'
 
@@ -6,6 +7,21 @@ export type PresetOptions = Omit<
   JwtBearerOptions,
   'issuer' | 'discoveryUrl' | 'jwksUri' | 'jwks' | 'profile'
 >
+
+export const knownToPresets: KnownOptions<PresetOptions> = {
+  allowedAudience: true,
+  allowedClients: true,
+  allowedScopes: true,
+  customClaims: true,
+  dpop: true,
+  algorithms: true,
+  clockToleranceMs: true,
+  maxTokenAgeMs: true,
+  maxTokenBytes: true,
+  cache: true,
+  allowInsecureLoopback: true,
+  fetch: true,
+}
 
 /** Claims as a profile sees them. */
 export type Claims = Readonly<Record<string, unknown>>

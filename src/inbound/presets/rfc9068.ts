@@ -1,6 +1,6 @@
-import { checkObject } from '../../option-names.js'
+import { checkOptionNames } from '../../option-names.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import type { PresetOptions } from './preset-options.js'
+import { knownToPresets, type PresetOptions } from './preset-options.js'
 
 /** What {@link rfc9068Tokens} takes. */
 export type Rfc9068Options = PresetOptions &
@@ -11,7 +11,13 @@ export type Rfc9068Options = PresetOptions &
  * claims that §2.2 requires are all there. With such an issuer no ID token can pass for an access token.
  */
 export function rfc9068Tokens(options: Rfc9068Options): JwtBearerOptions {
-  checkObject(options, 'rfc9068Tokens()')
+  checkOptionNames(options, 'rfc9068Tokens()', {
+    ...knownToPresets,
+    issuer: true,
+    discoveryUrl: true,
+    jwksUri: true,
+    jwks: true,
+  })
   return {
     ...options,
     profile: {
