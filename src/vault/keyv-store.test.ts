@@ -329,7 +329,7 @@ describe('keyvStore options', () => {
   })
 
   it.each([
-    [undefined, /processes must be/],
+    [undefined, /keyvStore\(\) takes a Keyv and options such as/],
     [{}, /processes must be/],
     [{ processes: 'ten' }, /got "ten"/],
     [{ processes: 'one', timeoutMs: 0 }, /timeoutMs must be/],

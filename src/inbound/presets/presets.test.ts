@@ -358,7 +358,7 @@ describe('presets', () => {
     [
       'a profile',
       () => jwtBearer({ ...vendors.auth0.options, profile: { clientClaim: 'x' } as never }),
-      /profile has no such field; got "clientClaim"/,
+      /profile has no option "clientClaim"/,
     ],
     [
       'a profile',
@@ -373,7 +373,7 @@ describe('presets', () => {
     [
       'a profile',
       () => jwtBearer({ ...vendors.auth0.options, profile: 'okta' as never }),
-      /profile must be an object/,
+      /profile takes an object of options; got string/,
     ],
   ])('%s refuses a wrong option by its name', (_, make, message) => {
     expect(make).toThrow(TypeError)
