@@ -1,3 +1,4 @@
+import { abortable } from '../abortable.js'
 import type { AccessToken } from '../access-token.js'
 import { describeAddress } from '../address.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
@@ -58,9 +59,7 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
   checkFunction(options.fetch, 'fetch')
   const what = `authenticatedFetch({ provider: ${JSON.stringify(name)} })`
 
-  return async (input, init) => {
-    const asked = readRequest(input, init)
-    const scope = callerScope(options, what, [input, init])
+  const run = async (asked: ReadRequest, scope: Scope): Promise<Response> => {
     const provider = scope.credentials.provider(name)
     guardOrigin(name, provider, asked.url)
     if (provider.kind === 'aws-iam') {
@@ -91,7 +90,7 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
       const hop = { ...request, headers: new Headers(request.headers), home: true }
       const wanted = more ? { ...options, scopes: unionScopes(scopes, more) } : options
       const token = await attach(wanted, scope, provider, hop, request.init.signal, rejected)
-      return { token, run: () => follow(hop, send, name, request.redirect) }
+      return { token, run: () => follow(hop, send, name, provider, request.redirect) }
     }
     const first = await once()
     const { answer, last } = await first.run()
@@ -107,6 +106,12 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
     if (!again || again.token?.value === first.token.value || !request.replayable) return answer
     await drop()
     return (await again.run()).answer
+  }
+  return async (input, init) => {
+    const asked = readRequest(input, init)
+    const scope = callerScope(options, what, [input, init])
+    // A key function, a store or a body that never ends does not hear the signal; the caller is let go all the same.
+    return abortable(run(asked, scope), asked.init.signal)
   }
 }
 
@@ -143,7 +148,7 @@ function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequ
     )
   }
   const url = new URL(address)
-  const { method, headers, body, redirect, ...rest } = init
+  const { method, headers, body, redirect, signal, ...rest } = init
   if (from?.bodyUsed && body === undefined) {
     throw new TypeError('The body of the Request was used already.')
   }
@@ -154,7 +159,8 @@ function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequ
     body: body ?? null,
     stream: body === undefined ? (from?.body ?? undefined) : undefined,
     redirect: redirect ?? from?.redirect ?? 'follow',
-    init: from ? { signal: from.signal, ...rest } : rest,
+    // As the Fetch standard has it: `undefined` is a signal that was left out, and `null` is none.
+    init: { ...rest, signal: signal === undefined ? (from?.signal ?? null) : signal },
   }
 }
 
@@ -200,14 +206,15 @@ async function attach(
 async function follow(
   first: Hop,
   send: (hop: Hop) => Promise<Response>,
-  provider: string,
+  name: string,
+  provider: Provider,
   redirect: RequestRedirect,
 ): Promise<{ readonly answer: Response; readonly last: Hop }> {
   let hop = first
   for (let count = 0; ; count++) {
     const answer = await send(hop)
     if (redirect === 'manual') return { answer, last: hop }
-    const next = nextHop(hop, answer, provider)
+    const next = nextHop(hop, answer, name, provider.allowInsecureLoopback)
     if (!next) return { answer, last: hop }
     await answer.body?.cancel().catch(() => {})
     if (redirect === 'error') {

@@ -1,3 +1,4 @@
+import { refuseUrl } from '../address.js'
 import { OriginNotAllowedError } from '../errors/outbound.js'
 
 /** As many as browsers follow. */
@@ -22,10 +23,16 @@ export interface Hop {
  * The hop that a redirect leads to (Fetch standard §4.4), or `undefined` when the answer is none. Away from the first
  * origin neither credential nor body goes along, and a later hop back does not bring them back.
  *
- * @throws {@link OriginNotAllowedError} A body would go to another origin, or https would become http.
+ * @throws {@link OriginNotAllowedError} A body would go to another origin, https would become http, or the address is one
+ *   that may not be called: a private, link-local or other special one, to which an open redirect of the API may lead.
  * @throws `TypeError` A body that is a stream would have to be sent again.
  */
-export function nextHop(hop: Hop, answer: Response, provider: string): Hop | undefined {
+export function nextHop(
+  hop: Hop,
+  answer: Response,
+  provider: string,
+  allowInsecureLoopback: boolean,
+): Hop | undefined {
   const { status } = answer
   if (![301, 302, 303, 307, 308].includes(status)) return undefined
   const location = answer.headers.get('location')
@@ -33,10 +40,11 @@ export function nextHop(hop: Hop, answer: Response, provider: string): Hop | und
   const url = new URL(location, hop.url)
   const refuse = (reason: string) =>
     new OriginNotAllowedError({ provider, origin: url.origin, allowed: [hop.url.origin], reason })
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && hop.url.protocol === 'http:')) {
+  if (url.protocol !== 'https:' && hop.url.protocol === 'https:') {
     throw refuse('a redirect leaves https')
   }
-  if (url.username !== '' || url.password !== '') throw refuse('a redirect carries user info')
+  const refusal = refuseUrl(url, allowInsecureLoopback)
+  if (refusal) throw refuse(`a redirect leads to an address that ${refusal.replace(/[.;].*/, '')}`)
   if (url.hash === '') url.hash = hop.url.hash
 
   const toGet =

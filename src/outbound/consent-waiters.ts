@@ -1,27 +1,29 @@
+import { abortable } from '../abortable.js'
+
 /** How often another process's outcome is looked for. */
 const POLL_MS = 1_000
 
 /** Wakes whoever waits for a consent: at once when it is settled in this process, else by looking every second. */
 export class ConsentWaiters {
   readonly #sleepers = new Map<string, Set<() => void>>()
-  readonly #closed = new AbortController()
+  #isClosed = false
 
   /** Ends when the session is settled here, when a second has passed, or rejects with the reason of an abort. */
   async next(sessionId: string, signal: AbortSignal | undefined): Promise<void> {
-    const ends = signal ? AbortSignal.any([signal, this.#closed.signal]) : this.#closed.signal
-    ends.throwIfAborted()
-    const { promise, resolve, reject } = withResolvers()
-    const timer = setTimeout(resolve, POLL_MS)
-    const abort = () => reject(ends.reason)
-    ends.addEventListener('abort', abort, { once: true })
+    this.#refuseClosed()
+    let wake!: () => void
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    const timer = setTimeout(wake, POLL_MS)
     const sleepers = this.#sleepers.get(sessionId) ?? new Set()
-    this.#sleepers.set(sessionId, sleepers.add(resolve))
+    this.#sleepers.set(sessionId, sleepers.add(wake))
     try {
-      await promise
+      await abortable(woken, signal)
+      this.#refuseClosed()
     } finally {
       clearTimeout(timer)
-      ends.removeEventListener('abort', abort)
-      sleepers.delete(resolve)
+      sleepers.delete(wake)
       if (sleepers.size === 0) this.#sleepers.delete(sessionId)
     }
   }
@@ -32,16 +34,12 @@ export class ConsentWaiters {
 
   /** Ends every wait, now and later. */
   close(): void {
-    this.#closed.abort(new DOMException('The OutboundCredentialProvider was closed.', 'AbortError'))
+    this.#isClosed = true
+    for (const sleepers of this.#sleepers.values()) for (const wake of sleepers) wake()
   }
-}
 
-function withResolvers() {
-  let resolve!: () => void
-  let reject!: (reason: unknown) => void
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes
-    reject = no
-  })
-  return { promise, resolve, reject }
+  #refuseClosed(): void {
+    if (!this.#isClosed) return
+    throw new DOMException('The OutboundCredentialProvider was closed.', 'AbortError')
+  }
 }

@@ -1,3 +1,4 @@
+import { abortable } from '../abortable.js'
 import type { AccessToken } from '../access-token.js'
 import type { AwsCredentials } from '../aws/aws-credentials.js'
 import type {
@@ -212,12 +213,8 @@ export class OutboundCredentialProvider implements CredentialSource {
     checkOptionNames(options, 'waitForAuthorization()', known.waitForAuthorization)
     const { signal, timeoutMs } = options
     const signals = [signal, timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)]
-    const given = signals.filter((one) => one !== undefined)
-    await this.#parts.consents.wait(
-      acting,
-      sessionUri,
-      given.length > 0 ? AbortSignal.any(given) : undefined,
-    )
+    const ends = AbortSignal.any(signals.filter((one) => one !== undefined))
+    await abortable(this.#parts.consents.wait(acting, sessionUri, ends), ends)
   }
 
   /**

@@ -1,3 +1,4 @@
+import { abortable } from '../abortable.js'
 import { AccessToken } from '../access-token.js'
 import type { Audit, AuditFacts } from '../audit.js'
 import type { Clock } from '../clock.js'
@@ -70,8 +71,7 @@ export class TokenDesk {
   async get(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Promise<AccessToken> {
     const { checked, flow } = checkRequest(acting, at, request)
     try {
-      request.signal?.throwIfAborted()
-      return await this.#token(acting, at, request, checked, flow)
+      return await abortable(this.#token(acting, at, request, checked, flow), request.signal)
     } catch (error) {
       const { cache, clock, audit } = this.#parts
       const last =
@@ -100,6 +100,7 @@ export class TokenDesk {
   ): Promise<AccessToken> {
     let waited = false
     for (;;) {
+      request.signal?.throwIfAborted()
       if (flow === 'USER_FEDERATION') requireUser(acting, at.name)
       const since = this.#since()
       const { obtained, ...found } = await this.#look(acting, at, request, flow)
@@ -112,6 +113,7 @@ export class TokenDesk {
       if (waited && obtained.missing.length > 0) {
         throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
       }
+      request.signal?.throwIfAborted() // nobody is there to show a link to
       const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
         scopes: obtained.scopes,
         account: request.account,
@@ -163,7 +165,7 @@ export class TokenDesk {
       if (!isCheck || result.how !== 'served') this.#tell(result, facts)
       return result
     })
-    return { account, row: rowName(row), obtained: await abortable(obtained, request.signal) }
+    return { account, row: rowName(row), obtained: await obtained }
   }
 
   /** Asks the vault about a token that was just served from memory. Nobody waits, and nobody is asked for consent. */
@@ -254,24 +256,5 @@ export class TokenDesk {
     const labels = await this.#parts.index.labels(acting, at.name, at.provider)
     if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
     return labels[0]
-  }
-}
-
-/** Ends one caller's waiting; the task, which others may share, goes on. */
-async function abortable<T>(task: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return task
-  if (signal.aborted) {
-    task.catch(() => {})
-    throw signal.reason
-  }
-  let abort!: () => void
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-  })
-  try {
-    return await Promise.race([task, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }
