@@ -1,5 +1,4 @@
 import { DAY_MS, MINUTE_MS, SECOND_MS } from './clock.js'
-import { InboundAuthError } from './errors/inbound.js'
 import { NetworkError } from './errors/outbound.js'
 import { type Fetch, safeFetch } from './http.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from './strict-json.js'
@@ -18,45 +17,70 @@ const MAX_FRESH_MS = DAY_MS
 export interface DocumentOptions {
   readonly fetch?: Fetch | undefined
   readonly allowInsecureLoopback?: boolean | undefined
-  /** Milliseconds, headers and body together. Default {@link DOCUMENT_TIMEOUT_MS}. */
+  /** Milliseconds, redirects, headers and body together. Default {@link DOCUMENT_TIMEOUT_MS}. */
   readonly timeoutMs?: number | undefined
+  /** Follows redirects that stay within the origin. */
+  readonly followWithinOrigin?: boolean | undefined
 }
 
-/** A document that an issuer publishes. */
+/** A JSON object that an issuer publishes. */
 export interface IssuerDocument {
+  readonly ok: true
   readonly fields: JsonObject
   /** For how long it counts as fresh. */
   readonly freshMs: number
 }
 
-/** A way to read documents; it gives the HTTP status when that is not 200. */
-export type ReadDocument = (url: string) => Promise<IssuerDocument | number>
+/** What came back instead of a JSON object. */
+export interface NoDocument {
+  readonly ok: false
+  /** For a message, such as `HTTP 404` or `no JSON object (not_json)`. Printable, and bounded. */
+  readonly what: string
+  /** Whether the same request may bring the document later. */
+  readonly retryable: boolean
+  /** The answer, where there was one. */
+  readonly status?: number
+  readonly headers?: Headers
+  /** Where there was none. */
+  readonly error?: NetworkError
+}
 
-/**
- * Reads JSON objects from issuers: no redirects, bounded in time and size, strict JSON whatever the content type says.
- */
+/** A way to read documents. It does not reject. */
+export type ReadDocument = (url: string) => Promise<IssuerDocument | NoDocument>
+
+/** Reads JSON objects from issuers: bounded in time and size, strict JSON whatever the content type says. */
 export function documentReader(options: DocumentOptions): ReadDocument {
   const get = safeFetch({
-    fetch: options.fetch,
-    allowInsecureLoopback: options.allowInsecureLoopback,
+    ...options,
     timeoutMs: options.timeoutMs ?? DOCUMENT_TIMEOUT_MS,
     maxBytes: MAX_DOCUMENT_BYTES,
   })
   return async (url) => {
-    if (!URL.canParse(url)) throw unavailable('the issuer names an address that is not a URL')
     let answer: Response
     try {
       answer = await get(url, { headers: { accept: 'application/json' } })
     } catch (error) {
-      const reason = error instanceof NetworkError ? error.reason : 'unreachable'
-      throw unavailable(`a document of the issuer cannot be had: ${reason}`, error)
+      return noAnswer(error)
     }
-    if (answer.status !== 200) return answer.status
+    const { status, headers } = answer
+    if (status !== 200) {
+      const retryable = status === 408 || status === 429 || status >= 500
+      return { ok: false, what: `HTTP ${status}`, retryable, status, headers }
+    }
     const json = parseStrictJson(new Uint8Array(await answer.arrayBuffer()))
-    if (!json.ok) throw unavailable(`a document of the issuer is refused: ${json.reason}`)
-    if (!isJsonObject(json.value)) throw unavailable('a document of the issuer is not an object')
-    return { fields: json.value, freshMs: freshFor(answer.headers.get('cache-control')) }
+    if (!json.ok || !isJsonObject(json.value)) {
+      const what = `no JSON object (${json.ok ? 'another value' : json.reason})`
+      return { ok: false, what, retryable: false, status, headers }
+    }
+    return { ok: true, fields: json.value, freshMs: freshFor(headers.get('cache-control')) }
   }
+}
+
+function noAnswer(error: unknown): NoDocument {
+  if (!(error instanceof NetworkError)) throw error
+  // The message names the address, which the reader of this does, too; the advice in it stays behind.
+  const [what = error.reason] = error.message.slice(error.url.length + 2).split(/[.;] /)
+  return { ok: false, what: what.replace(/\.$/, ''), retryable: error.retryable, error }
 }
 
 /** Milliseconds for which an answer with this `Cache-Control` counts as fresh. */
@@ -68,9 +92,4 @@ export function freshFor(cacheControl: string | null): number {
     if (name === 'max-age' && /^\d+$/.test(value)) fresh = Number(value) * SECOND_MS
   }
   return Math.min(Math.max(fresh, MIN_FRESH_MS), MAX_FRESH_MS)
-}
-
-/** The error for keys that cannot be had now. */
-export function unavailable(reason: string, cause?: unknown): InboundAuthError {
-  return new InboundAuthError('ERR_KEYS_UNAVAILABLE', { reason, cause })
 }

@@ -7,6 +7,9 @@ export const REQUEST_TIMEOUT_MS = 10_000
 /** The most that an answer may hold. */
 export const MAX_ANSWER_BYTES = 1_048_576
 
+/** The most redirects that one request may follow. */
+const MAX_REDIRECTS = 5
+
 /** A `fetch`, or what stands in for one. */
 export type Fetch = typeof globalThis.fetch
 
@@ -20,11 +23,13 @@ export interface SafeFetchOptions {
   readonly timeoutMs?: number | undefined
   /** Default {@link MAX_ANSWER_BYTES}. */
   readonly maxBytes?: number | undefined
+  /** Follows up to {@link MAX_REDIRECTS} redirects that stay within the origin. For requests without body and secret. */
+  readonly followWithinOrigin?: boolean | undefined
 }
 
 /**
- * A `fetch` for servers that get our secrets: https only, no redirects, no special-purpose address, bounded in time
- * and size. The answer is read in full before it is returned.
+ * A `fetch` for servers that get our secrets: https only, no redirects unless asked for, no special-purpose address,
+ * bounded in time and size. The answer is read in full before it is returned.
  *
  * @throws {@link NetworkError} Nothing else.
  */
@@ -50,15 +55,30 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
       else signal.addEventListener('abort', stop, { once: true })
     })
     aborted.catch(() => {})
+    const ask = (target: RequestInfo | URL) =>
+      (options.fetch ?? fetch)(target, { ...init, redirect: 'manual', signal })
     try {
-      const asked = (options.fetch ?? fetch)(input, { ...init, redirect: 'manual', signal })
-      const answer = await Promise.race([asked, aborted])
-      if (answer.type === 'opaqueredirect' || (answer.status >= 300 && answer.status < 400)) {
+      let answer = await Promise.race([ask(input), aborted])
+      if (options.followWithinOrigin) {
+        let from = address
+        for (let hops = 0; hops < MAX_REDIRECTS; hops++) {
+          const to = nextWithinOrigin(answer, from)
+          if (to === undefined) break
+          answer.body?.cancel().catch(() => {})
+          from = to
+          answer = await Promise.race([ask(to), aborted])
+        }
+      }
+      if (isRedirect(answer)) {
         answer.body?.cancel().catch(() => {})
         throw new NetworkError({
           url: shown,
           reason: 'redirected',
-          detail: `answered with a redirect (HTTP ${answer.status}); it is not followed, since it would carry secrets elsewhere. Configure the final address.`,
+          detail: `answered with a redirect (HTTP ${answer.status}${targetOf(answer)}); ${
+            options.followWithinOrigin
+              ? `only ${MAX_REDIRECTS} redirects within the origin are followed.`
+              : 'it is not followed, since it would carry secrets elsewhere.'
+          } Configure the final address.`,
         })
       }
       const bytes = await readBounded(answer, maxBytes, shown, aborted)
@@ -90,6 +110,23 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
       clearTimeout(timer)
     }
   }
+}
+
+function isRedirect({ type, status }: Response): boolean {
+  return type === 'opaqueredirect' || (status >= 300 && status < 400)
+}
+
+/** Where a redirect leads, if that is the same origin. */
+function nextWithinOrigin(answer: Response, from: string): string | undefined {
+  const location = answer.headers.get('location')
+  if (!isRedirect(answer) || location === null || !URL.canParse(location, from)) return undefined
+  const { origin, href, username, password } = new URL(location, from)
+  return origin === new URL(from).origin && username + password === '' ? href : undefined
+}
+
+function targetOf(answer: Response): string {
+  const location = answer.headers.get('location')
+  return location === null ? '' : ` to ${describeAddress(location)}`
 }
 
 async function readBounded(

@@ -47,10 +47,12 @@ export class ServerResponseError extends DeputizeError {
     reason: string
     status?: number
     retryAfterMs?: number
+    /** Default: as `status` says. */
+    retryable?: boolean
   }) {
     super(`${init.what}: ${init.detail}`, {
       reason: init.reason,
-      retryable: (init.status ?? 0) >= 500 || init.status === 429,
+      retryable: init.retryable ?? ((init.status ?? 0) >= 500 || init.status === 429),
     })
     if (init.status !== undefined) this.status = init.status
     if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs

@@ -1,7 +1,6 @@
-import { describeAddress } from '../address.js'
 import { base64url, sha256, utf8 } from '../bytes.js'
 import { type Clock, HOUR_MS, SECOND_MS } from '../clock.js'
-import { metadataUrls } from '../discovery.js'
+import { findMetadata, metadataUrls } from '../discovery.js'
 import { documentReader } from '../document.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type Fetch, safeFetch } from '../http.js'
@@ -126,24 +125,16 @@ export class IntrospectionClient {
 
 async function findEndpoint(options: IntrospectionClientOptions): Promise<string> {
   const { issuer, fetch, allowInsecureLoopback } = options
-  const read = documentReader({ fetch, allowInsecureLoopback, timeoutMs: TIMEOUT_MS })
-  for (const url of metadataUrls(issuer)) {
-    let document: Awaited<ReturnType<typeof read>>
-    try {
-      document = await read(url)
-    } catch (cause) {
-      throw unavailable("the issuer's metadata cannot be had", cause)
-    }
-    if (document === 429 || (typeof document === 'number' && document >= 500)) {
-      throw unavailable(`the metadata answered HTTP ${document} at ${describeAddress(url)}`)
-    }
-    if (typeof document === 'number') continue
-    const { introspection_endpoint: endpoint } = document.fields
-    if (document.fields.issuer !== issuer) throw unavailable('the metadata names another issuer')
-    if (typeof endpoint === 'string' && URL.canParse(endpoint)) return endpoint
-    throw unavailable('the metadata names no introspection_endpoint; set introspectionEndpoint')
-  }
-  throw unavailable('the issuer publishes no metadata; set introspectionEndpoint')
+  const transport = { fetch, allowInsecureLoopback, timeoutMs: TIMEOUT_MS }
+  const found = await findMetadata(documentReader({ ...transport, followWithinOrigin: true }), {
+    urls: metadataUrls(issuer),
+    issuers: [issuer],
+    member: 'introspection_endpoint',
+  })
+  if (found.ok) return found.value
+  const advice = found.reason === 'not_found' ? '; set introspectionEndpoint' : ''
+  const { detail, attempts } = found
+  throw unavailable(`the issuer's metadata cannot be had: ${detail}${advice}`, attempts[0]?.error)
 }
 
 function unavailable(reason: string, cause?: unknown): InboundAuthError {

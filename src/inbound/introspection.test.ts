@@ -6,6 +6,7 @@ import {
   fakeClock,
   json,
   makeKey,
+  OAUTH_PATH,
   OIDC_PATH,
   signToken,
   startIssuer,
@@ -261,7 +262,7 @@ describe('introspection', () => {
       .verifyToken('a')
       .catch((e: InboundAuthError) => e)
     expect((error as InboundAuthError).reason).toBe(
-      `introspection: the metadata answered HTTP 503 at ${server.origin}${OIDC_PATH}`,
+      `introspection: the issuer's metadata cannot be had: ${server.origin}${OIDC_PATH}: HTTP 503; ${server.origin}${OAUTH_PATH}: HTTP 404`,
     )
   })
 
@@ -272,7 +273,10 @@ describe('introspection', () => {
     await verifier.verifyToken('b')
     expect(server.count(OIDC_PATH) - before).toBe(1)
     for (const [metadata, reason] of [
-      [{ issuer: 'https://evil.example', introspection_endpoint: 'x' }, /another issuer/],
+      [
+        { issuer: 'https://evil.example', introspection_endpoint: 'x' },
+        /names the issuer "https:\/\/evil\.example" instead of/,
+      ],
       [{ issuer: server.origin }, /set introspectionEndpoint/],
     ] as const) {
       server.routes.set(OIDC_PATH, json(metadata))

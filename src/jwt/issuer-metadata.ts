@@ -1,5 +1,6 @@
-import { describeAddress } from '../address.js'
-import { type ReadDocument, unavailable } from '../document.js'
+import { findMetadata } from '../discovery.js'
+import type { ReadDocument } from '../document.js'
+import { InboundAuthError } from '../errors/inbound.js'
 
 /** What the metadata of an issuer says that a verifier needs. */
 export interface IssuerMetadata {
@@ -13,27 +14,20 @@ export interface IssuerMetadata {
  *
  * @param issuers The document must name one of these, letter by letter
  *   ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
- * @throws `InboundAuthError` `ERR_KEYS_UNAVAILABLE`.
+ * @throws `InboundAuthError` `ERR_KEYS_UNAVAILABLE`, which names each address and what it answered.
  */
 export async function discover(
   read: ReadDocument,
   urls: readonly string[],
   issuers: readonly string[],
 ): Promise<IssuerMetadata> {
-  let failure = ''
-  for (const url of urls) {
-    const document = await read(url)
-    if (typeof document === 'number') {
-      failure = `discovery answered HTTP ${document} at ${describeAddress(url)}`
-      if (document >= 400 && document < 500 && document !== 429) continue // not here; perhaps at the other place
-      break
-    }
-    const { issuer, jwks_uri: jwksUri } = document.fields
-    if (typeof issuer !== 'string' || !issuers.includes(issuer)) {
-      throw unavailable('the discovery document names another issuer')
-    }
-    if (typeof jwksUri !== 'string') throw unavailable('the discovery document has no jwks_uri')
-    return { issuer, jwksUri, freshMs: document.freshMs }
-  }
-  throw unavailable(failure)
+  const found = await findMetadata(read, { urls, issuers, member: 'jwks_uri' })
+  if (found.ok) return { issuer: found.issuer, jwksUri: found.value, freshMs: found.freshMs }
+  const { detail, attempts } = found
+  throw unavailable(`the issuer's metadata cannot be had: ${detail}`, attempts[0]?.error)
+}
+
+/** The error for keys that cannot be had now. */
+export function unavailable(reason: string, cause?: unknown): InboundAuthError {
+  return new InboundAuthError('ERR_KEYS_UNAVAILABLE', { reason, cause })
 }

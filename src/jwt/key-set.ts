@@ -1,14 +1,9 @@
 import { describeAddress } from '../address.js'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
-import {
-  type DocumentOptions,
-  documentReader,
-  type ReadDocument,
-  unavailable,
-} from '../document.js'
+import { type DocumentOptions, documentReader, type ReadDocument } from '../document.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { SingleFlight } from '../single-flight.js'
-import { discover, type IssuerMetadata } from './issuer-metadata.js'
+import { discover, type IssuerMetadata, unavailable } from './issuer-metadata.js'
 import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
@@ -44,6 +39,7 @@ interface Discovered extends IssuerMetadata {
 export class KeySet implements HeldKeys {
   readonly #source: KeySource
   readonly #read: ReadDocument
+  readonly #readMetadata: ReadDocument
   readonly #flight = new SingleFlight<void>()
   #discovered: Discovered | undefined
   #held: Held | undefined
@@ -54,6 +50,7 @@ export class KeySet implements HeldKeys {
   constructor(source: KeySource, options: DocumentOptions = {}) {
     this.#source = source
     this.#read = documentReader(options)
+    this.#readMetadata = documentReader({ ...options, followWithinOrigin: true })
   }
 
   /** The issuer as its metadata spells it, once {@link find} has given a key; `undefined` without discovery. */
@@ -108,8 +105,9 @@ export class KeySet implements HeldKeys {
     try {
       const url = await this.#jwksUri(clock)
       const document = await this.#read(url)
-      if (typeof document === 'number') {
-        throw unavailable(`the JWK set answered HTTP ${document} at ${describeAddress(url)}`)
+      if (!document.ok) {
+        const { what, error } = document
+        throw unavailable(`the JWK set at ${describeAddress(url)} cannot be had: ${what}`, error)
       }
       const list = KeyList.read(document.fields)
       if (typeof list === 'string') throw unavailable(list)
@@ -139,7 +137,7 @@ export class KeySet implements HeldKeys {
       return known.jwksUri
     }
     const { discoveryUrls, issuers } = this.#source
-    const metadata = await discover(this.#read, discoveryUrls, issuers)
+    const metadata = await discover(this.#readMetadata, discoveryUrls, issuers)
     if (known && known.issuer !== metadata.issuer) this.#epoch++
     this.#discovered = { ...metadata, readAtMs: clock() }
     return metadata.jwksUri

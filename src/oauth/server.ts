@@ -1,7 +1,14 @@
 import type * as oauth from 'oauth4webapi'
-import { describeAddress, refuseUrl } from '../address.js'
+import { refuseUrl } from '../address.js'
 import { type Clock, HOUR_MS } from '../clock.js'
-import { ConfigurationError, ServerResponseError, whenToRetry } from '../errors/outbound.js'
+import { findMetadata, metadataUrls, type NoMetadata } from '../discovery.js'
+import { documentReader } from '../document.js'
+import {
+  ConfigurationError,
+  NetworkError,
+  ServerResponseError,
+  whenToRetry,
+} from '../errors/outbound.js'
 import { type Fetch, safeFetch } from '../http.js'
 import { SingleFlight } from '../single-flight.js'
 import { type ClientIdentity, clientAuthenticator } from './client-auth.js'
@@ -61,10 +68,11 @@ export class AuthorizationServer {
   }
 
   /**
-   * The server's metadata: the configured endpoints, or discovered (OIDC Discovery, then RFC 8414) and kept for an hour.
+   * The server's metadata: the configured endpoints, or discovered (see {@link metadataUrls}) and kept for an hour.
    *
-   * @throws {@link NetworkError} The server cannot be reached, redirects, or is too slow.
-   * @throws {@link ServerResponseError} What it answers is no metadata, or another issuer's.
+   * @throws {@link NetworkError} The server cannot be reached, or is too slow, at each address.
+   * @throws {@link ServerResponseError} `metadata_unavailable`, `no_metadata` or `issuer_mismatch`; the message names each
+   *   address and what it answered.
    * @see {@link https://www.rfc-editor.org/rfc/rfc8414#section-3.3}
    */
   async metadata(): Promise<oauth.AuthorizationServer> {
@@ -184,59 +192,48 @@ export class AuthorizationServer {
     return (_as, _client, body, headers) => authenticate({ body, headers })
   }
 
-  /** The metadata cannot be had now: no word of OAuth, whose endpoints were not asked. */
-  #away(address: string, { status, headers }: Response): ServerResponseError {
-    const wait = retryAfter(headers, this.options.clock)
-    return new ServerResponseError({
-      what: `Metadata of provider "${this.options.name}"`,
-      detail: `${describeAddress(address)} answered HTTP ${status}. ${whenToRetry(wait.retryAfterMs)}`,
-      reason: 'metadata_unavailable',
-      status,
-      ...wait,
-    })
+  async #discover(): Promise<oauth.AuthorizationServer> {
+    const { issuer, fetch, allowInsecureLoopback, timeoutMs } = this.options
+    const found = await findMetadata(
+      documentReader({ fetch, allowInsecureLoopback, timeoutMs, followWithinOrigin: true }),
+      { urls: metadataUrls(issuer), issuers: [issuer], member: 'token_endpoint' },
+    )
+    if (!found.ok) throw this.#noMetadata(found)
+    return found.fields as unknown as oauth.AuthorizationServer
   }
 
-  async #discover(): Promise<oauth.AuthorizationServer> {
-    const { issuer, name } = this.options
-    const lib = await import('oauth4webapi')
-    let last: Response | undefined
-    let address = issuer
-    for (const algorithm of ['oidc', 'oauth2'] as const) {
-      const response = await lib.discoveryRequest(new URL(issuer), {
-        algorithm,
-        [lib.customFetch]: (url: string, init: object) => {
-          address = url
-          return this.#fetch()(url, init as RequestInit)
-        },
-        [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
-      })
-      last = response
-      if (response.status === 429 || response.status >= 500) throw this.#away(address, response)
-      if (response.status >= 400 && response.status < 500) continue
-      try {
-        const as = await lib.processDiscoveryResponse(new URL(issuer), response)
-        if (as.issuer === issuer) return as
-      } catch (error) {
-        if ((error as { code?: unknown }).code !== lib.JSON_ATTRIBUTE_COMPARISON) {
-          throw toTypedError(error, {
-            provider: name,
-            what: 'metadata request',
-            answer: response,
-            clock: this.options.clock,
-          })
+  #noMetadata({ reason, detail, attempts }: NoMetadata): Error {
+    const what = `Metadata of provider "${this.options.name}"`
+    switch (reason) {
+      case 'unavailable': {
+        const { status, headers, error } = attempts.find((one) => one.retryable)!
+        if (error && attempts.every((one) => one.error)) {
+          const { url, reason } = error
+          return new NetworkError({ url, reason, detail: `${what}: ${detail}`, cause: error.cause })
         }
+        const wait = retryAfter(headers, this.options.clock)
+        return new ServerResponseError({
+          what,
+          detail: `${detail}. ${whenToRetry(wait.retryAfterMs)}`,
+          reason: 'metadata_unavailable',
+          retryable: true,
+          ...(status === undefined ? {} : { status }),
+          ...wait,
+        })
       }
-      throw new ServerResponseError({
-        what: `Metadata of provider "${name}"`,
-        detail: `the document names another issuer than ${issuer}. Set issuer to exactly what the document says, a trailing slash included, if that is the server you mean.`,
-        reason: 'issuer_mismatch',
-      })
+      case 'issuer_mismatch':
+        return new ServerResponseError({
+          what,
+          detail: `${detail}. Set issuer to exactly what the document says, a trailing slash included, if that is the server you mean.`,
+          reason,
+        })
+      case 'not_found':
+        return new ServerResponseError({
+          what,
+          detail: `${detail}. Check issuer, or set endpoints.`,
+          reason: 'no_metadata',
+        })
     }
-    throw new ServerResponseError({
-      what: `Metadata of provider "${name}"`,
-      detail: `${issuer} publishes neither OpenID Connect nor RFC 8414 metadata (HTTP ${last?.status}). Check issuer, or set endpoints.`,
-      reason: 'no_metadata',
-    })
   }
 }
 
