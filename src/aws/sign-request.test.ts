@@ -29,6 +29,8 @@ describe('signRequest', () => {
     "https://b.s3.eu-west-1.amazonaws.com/a*b'(c)!/~x%2Fy?k=a*b'(c)!",
     'https://b.s3.eu-west-1.amazonaws.com/%E4%BD%A0?%C3%A9=%E2%82%AC&=z',
     'https://b.s3.eu-west-1.amazonaws.com:8443/a//b/?z=2&z=1&a=b=c',
+    'https://b.s3.eu-west-1.amazonaws.com/?__proto__=1&constructor=2&toString&__proto__=0',
+    'https://b.s3.eu-west-1.amazonaws.com/?a-b=1&a=2&a%3D=0',
   ])('S42 is what an independent verifier accepts: %s', async (url) => {
     const body = new TextEncoder().encode('hello')
     const signed = await signRequest(
@@ -101,6 +103,18 @@ describe('signRequest', () => {
       await expect(
         signRequest(request('https://s3.eu-west-1.amazonaws.com/', { headers }), at),
       ).rejects.toThrow(TypeError)
+    },
+  )
+
+  it.each(['caf\u00e9', '\u0080', 'a\u00ffb'])(
+    'refuses to sign a header that is not ASCII: %j',
+    async (value) => {
+      const url = 'https://s3.eu-west-1.amazonaws.com/'
+      const make = (name: string) =>
+        signRequest(request(url, { headers: new Headers({ [name]: value }) }), at)
+      await expect(make('x-amz-meta-name')).rejects.toThrow(/x-amz-meta-name.*not ASCII/)
+      await expect(make('content-type')).rejects.toThrow(/content-type/)
+      expect((await make('x-note')).headers.get('x-note')).toBe(value) // not signed, and sent as it is
     },
   )
 

@@ -1,3 +1,4 @@
+import type { SignatureV4 as Base } from '@smithy/signature-v4'
 import { systemClock } from '../clock.js'
 import type { AwsCredentials } from './aws-credentials.js'
 import { loadSigner } from './load.js'
@@ -45,7 +46,7 @@ const signatureHeaders: readonly string[] = [
  * query are spelled as the signature has them, so that no server reads them another way.
  *
  * @throws {@link ConfigurationError} `@smithy/signature-v4` is not installed.
- * @throws `TypeError` The request sets what the signer sets, or its body is too large.
+ * @throws `TypeError` The request sets what the signer sets, a signed header is not ASCII, or the body is too large.
  */
 export async function signRequest(
   request: UnsignedRequest,
@@ -56,7 +57,7 @@ export async function signRequest(
       throw new TypeError(`The signer sets the header ${name} itself; leave it out of the request.`)
     }
   }
-  const { SignatureV4 } = await loadSigner()
+  const Signer = withQuery((await loadSigner()).SignatureV4)
   const headers = new Headers(request.headers)
   const body = await readBody(request.body, headers)
   const url = new URL(request.url)
@@ -66,15 +67,16 @@ export async function signRequest(
 
   const signed: Record<string, string> = { host: url.host }
   headers.forEach((value, name) => {
-    if (name === 'content-type' || name.startsWith('x-amz-')) signed[name] = value
+    if (name !== 'content-type' && !name.startsWith('x-amz-')) return
+    if (!/^[\t\x20-\x7e]*$/.test(value)) {
+      throw new TypeError(
+        `The header ${name} is signed, and its value is not ASCII: what is signed as UTF-8 would be sent as Latin-1. Encode the value, by percent-encoding for example.`,
+      )
+    }
+    signed[name] = value
   })
   signed['x-amz-content-sha256'] = await hashOf(body)
-  const query: Record<string, string[]> = Object.create(null)
-  for (const [name, value] of pairs) {
-    query[name] ??= []
-    query[name].push(value)
-  }
-  const signer = new SignatureV4({
+  const signer = new Signer(canonicalQuery(pairs), {
     region: scope.region,
     service: scope.service,
     credentials: scope.credentials,
@@ -90,7 +92,6 @@ export async function signRequest(
       hostname,
       ...(port === '' ? {} : { port: Number(port) }),
       path: pathname,
-      query,
       headers: signed,
     },
     { signingDate: new Date(scope.nowMs ?? systemClock()) },
@@ -99,6 +100,38 @@ export async function signRequest(
     if (name !== 'host') headers.set(name, value)
   }
   return { method: request.method, url, headers, body }
+}
+
+/**
+ * A signer whose query is told by us: the package loses a parameter named `__proto__`, and signs another query than is
+ * sent.
+ */
+function withQuery(SignatureV4: typeof Base) {
+  return class extends SignatureV4 {
+    readonly #query: string
+
+    constructor(query: string, options: ConstructorParameters<typeof Base>[0]) {
+      super(options)
+      this.#query = query
+    }
+
+    protected override createCanonicalRequest(
+      ...request: Parameters<Base['createCanonicalRequest']>
+    ): string {
+      const [method, path, , ...rest] = super.createCanonicalRequest(...request).split('\n')
+      return [method, path, this.#query, ...rest].join('\n')
+    }
+  }
+}
+
+/** Parameters by name, then by value, each as it is sent. */
+function canonicalQuery(pairs: readonly (readonly [string, string])[]): string {
+  const byUnit = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
+  return pairs
+    .map(([name, value]) => [encode(name), encode(value)] as const)
+    .sort(([a, x], [b, y]) => byUnit(a, b) || byUnit(x, y))
+    .map((pair) => pair.join('='))
+    .join('&')
 }
 
 async function readBody(
