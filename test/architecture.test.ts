@@ -50,9 +50,9 @@ const MAX_LINES = 300
 const MAX_FLOOR_LINES = 120
 
 const src = join(root, 'src')
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
-  .sort()
+const all = readdirSync(src, { recursive: true, encoding: 'utf8' }).sort()
+const tests = all.filter((file) => file.endsWith('.test.ts'))
+const files = all.filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
 
 /** `vault/store.ts` is in `vault`, `http.ts` in `http`, `adapters/node/index.ts` in `adapters/node`. */
 function folderOf(file: string): string {
@@ -144,6 +144,15 @@ describe('the house', () => {
   it.each(files)('%s runs nothing at import and keeps no state of its own', (file) => {
     expect(runsAtImport(sources.get(file)!).join('\n')).toBe('')
   })
+
+  it.each(tests.filter((file) => file.startsWith('inbound/')))(
+    '%s has its verifiers from where whatever they refuse is presented again',
+    (file) => {
+      const imported = /^import \{[^}]*(?<!type )\bInboundVerifier\b[^}]*\} from '(.+)'/m
+      const from = imported.exec(textOf(file))?.[1]
+      if (from !== undefined) expect(from).toMatch(/\/test\/support\/inbound-verifier\.js$/)
+    },
+  )
 
   it('has no drawer', () => {
     const drawer = /(^|\/)(utils?|helpers?|common|misc|shared|lib)(\/|\.)/

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { codeOf, fakeClock, makeKey, signToken } from '../../test/support/issuer.js'
 import { presentedToken } from '../principal.js'
 import { type AwsWebIdentityOptions, awsWebIdentity } from './aws-web-identity.js'
-import { InboundVerifier } from './verifier.js'
 
 const account = '111122223333'
 const issuer = 'https://abc123-def456.tokens.sts.global.api.aws'
@@ -23,9 +23,8 @@ const verify = (changes: object = {}, options: Partial<AwsWebIdentityOptions> = 
   const authenticators = [
     awsWebIdentity({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], ...options }),
   ]
-  return new InboundVerifier({ authenticators, clock }).verifyToken(
-    signToken(key, { ...claims, ...changes }),
-  )
+  const verifier = new InboundVerifier({ authenticators, clock }, () => signToken(key, claims))
+  return verifier.verifyToken(signToken(key, { ...claims, ...changes }))
 }
 
 describe('awsWebIdentity', () => {

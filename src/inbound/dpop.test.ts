@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import {
   codeOf,
   fakeClock,
@@ -14,7 +15,6 @@ import type { RawRequest } from './authenticator.js'
 import type { DpopOptions } from './dpop.js'
 import { jwtBearer } from './jwt-bearer.js'
 import { memoryReplayGuard } from './replay-guard.js'
-import { InboundVerifier } from './verifier.js'
 
 const issuer = 'https://idp.example'
 const resource = 'https://agent.example/mcp'
@@ -80,14 +80,17 @@ const request = (
 })
 
 const verifierOf = (dpop: DpopOptions | undefined = {}, audit?: (event: AuditEvent) => void) =>
-  new InboundVerifier({
-    authenticators: [
-      jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], dpop }),
-    ],
-    resource,
-    audit,
-    clock,
-  })
+  new InboundVerifier(
+    {
+      authenticators: [
+        jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], dpop }),
+      ],
+      resource,
+      audit,
+      clock,
+    },
+    () => request(token, proofFor(token)),
+  )
 const verifier = verifierOf()
 const token = tokenFor()
 const outcome = (changes: object, header: object = {}, more: Partial<RawRequest> = {}) =>

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import {
   codeOf,
   fakeClock,
@@ -13,7 +14,6 @@ import { isPrincipal, type Principal, presentedToken } from '../principal.js'
 import type { JsonObject } from '../strict-json.js'
 import { jwtBearer } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
-import { InboundVerifier } from './verifier.js'
 
 const key = makeKey()
 const clock = fakeClock()
@@ -24,12 +24,15 @@ const sign = (changes: object = {}, header: object = {}) =>
   signToken(key, { ...claims, ...changes }, header)
 
 const verifierOf = (changes: Partial<JwtBearerOptions> = {}) =>
-  new InboundVerifier({
-    authenticators: [
-      jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], ...changes }),
-    ],
-    clock,
-  })
+  new InboundVerifier(
+    {
+      authenticators: [
+        jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], ...changes }),
+      ],
+      clock,
+    },
+    () => sign({}),
+  )
 const verifier = verifierOf()
 const refusal = (changes: object, options?: Partial<JwtBearerOptions>, header?: object) =>
   codeOf((options ? verifierOf(options) : verifier).verifyToken(sign(changes, header)))

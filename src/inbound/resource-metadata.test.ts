@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { makeKey, OIDC_PATH, signToken, startIssuer } from '../../test/support/issuer.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { requireScopes } from './guards.js'
 import { jwtBearer } from './jwt-bearer.js'
 import type { JwtBearerOptions } from './jwt-bearer-options.js'
-import { InboundVerifier, type InboundVerifierOptions } from './verifier.js'
+import type { InboundVerifierOptions } from './verifier.js'
 
 const resource = 'https://agent.example/mcp'
 const at = 'https://internal:8080/.well-known/oauth-protected-resource/mcp'

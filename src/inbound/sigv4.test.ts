@@ -320,11 +320,11 @@ describe('sigv4, header form', () => {
       const seen: string[] = []
       const options = {
         accessKeyIdPattern: /.*/s,
-        credentials: async (asked: string) => void seen.push(asked),
+        credentials: async (asked: string) => void (asked === accessKeyId || seen.push(asked)),
       }
       const code = await refusal({}, authorization(accessKeyId, id), options)
       expect(code).toMatch(/^ERR_(BAD|MALFORMED)_SIGNATURE$/)
-      expect(seen).toEqual(code === 'ERR_BAD_SIGNATURE' ? [id] : [])
+      expect(new Set(seen)).toEqual(new Set(code === 'ERR_BAD_SIGNATURE' ? [id] : []))
     },
   )
 })

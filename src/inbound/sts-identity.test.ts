@@ -1,39 +1,59 @@
 import { inspect } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { codeOf, fakeClock } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
 import { type SignCallerIdentityOptions, signCallerIdentity } from '../aws/sign-caller-identity.js'
 import { type FakeStsOptions, startFakeSts } from '../testing/fake-sts.js'
 import { WorkloadIdentity } from '../workload/identity.js'
+import type { RawRequest } from './authenticator.js'
 import { stsIdentity } from './sts-identity.js'
 import type { StsIdentityOptions } from './sts-identity-options.js'
-import { InboundVerifier } from './verifier.js'
 
 const account = '111122223333'
+const GOOD_REGION = 'ap-south-1'
 const HEADER = 'X-Deputize-Iam-Request'
 const USER = 'X-Amzn-Bedrock-AgentCore-Runtime-User-Id'
 
 async function rig(changes: Partial<StsIdentityOptions> = {}, options: FakeStsOptions = {}) {
-  const sts = await startFakeSts(options)
-  onTestFinished(() => sts.close())
+  const fake = await startFakeSts(options)
+  onTestFinished(() => fake.close())
+  const { caller, endpoint, fetch } = fake
+  const sts = {
+    caller,
+    endpoint,
+    fetch,
+    misbehave: fake.misbehave,
+    /** Without those of the good caller between two presentations of one that is refused. */
+    get requests() {
+      return fake.requests.filter(({ host }) => host !== `sts.${GOOD_REGION}.amazonaws.com`)
+    },
+  }
   const clock = fakeClock()
   const events: AuditEvent[] = []
-  const verifier = new InboundVerifier({
-    authenticators: [
-      stsIdentity({
-        serverId: 'agent.example',
-        allowedAccounts: [account],
-        fetch: sts.fetch,
-        ...changes,
-      }),
-    ],
-    audit: (event) => events.push(event),
-    clock,
-  })
   const sign = (more: Partial<SignCallerIdentityOptions> = {}) =>
     signCallerIdentity({ serverId: 'agent.example', credentials: sts.caller, clock, ...more })
-  const send = (headers: Readonly<Record<string, string>>) =>
-    verifier.verify({ method: 'POST', target: '/', headers: Object.entries(headers) })
+  const requestOf = (headers: Readonly<Record<string, string>>): RawRequest => ({
+    method: 'POST',
+    target: '/',
+    headers: Object.entries(headers),
+  })
+  const verifier = new InboundVerifier(
+    {
+      authenticators: [
+        stsIdentity({
+          serverId: 'agent.example',
+          allowedAccounts: [account],
+          fetch,
+          ...changes,
+        }),
+      ],
+      audit: (event) => events.push(event),
+      clock,
+    },
+    async () => requestOf(await sign({ region: GOOD_REGION })),
+  )
+  const send = (headers: Readonly<Record<string, string>>) => verifier.verify(requestOf(headers))
   return { sts, clock, events, verifier, sign, send }
 }
 

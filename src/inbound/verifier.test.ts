@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import {
   codeOf,
   encode,
@@ -15,7 +16,7 @@ import { isPrincipal, makePrincipal } from '../principal.js'
 import type { Authenticator, RawRequest } from './authenticator.js'
 import { requireScopes } from './guards.js'
 import { jwtBearer } from './jwt-bearer.js'
-import { InboundVerifier, type InboundVerifierOptions } from './verifier.js'
+import type { InboundVerifierOptions } from './verifier.js'
 
 const key = makeKey()
 const clock = fakeClock()

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { codeOf, fakeClock, makeKey, signToken } from '../../test/support/issuer.js'
 import { presentedToken } from '../principal.js'
 import { WorkloadIdentity } from '../workload/identity.js'
 import { signingKeys } from '../workload/signing-keys.js'
 import { jwtBearer } from './jwt-bearer.js'
-import { InboundVerifier } from './verifier.js'
 import { type WorkloadTokenOptions, workloadToken } from './workload-token.js'
 
 const clock = fakeClock()
@@ -42,18 +42,21 @@ const by = (claims: object, header: object = { typ: 'workload-access-token+jwt' 
   return signToken(key, all, header)
 }
 const fixed = (changes: Partial<WorkloadTokenOptions> = {}) =>
-  new InboundVerifier({
-    authenticators: [
-      workloadToken({
-        issuer,
-        jwks: { keys: [key.jwk] },
-        allowedAudience: [audience],
-        allowedWorkloads: ['agent-x'],
-        ...changes,
-      }),
-    ],
-    clock,
-  })
+  new InboundVerifier(
+    {
+      authenticators: [
+        workloadToken({
+          issuer,
+          jwks: { keys: [key.jwk] },
+          allowedAudience: [audience],
+          allowedWorkloads: ['agent-x'],
+          ...changes,
+        }),
+      ],
+      clock,
+    },
+    () => by({}),
+  )
 
 describe('workloadToken', () => {
   it('J61 tells the agent, its user, and how the user is known', async () => {

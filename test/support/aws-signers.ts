@@ -4,7 +4,8 @@ import { SignatureV4 } from '@smithy/signature-v4'
 import aws4 from 'aws4'
 import { AwsV4Signer } from 'aws4fetch'
 import { type RawRequest, type SigV4Options, sigv4 } from '../../src/inbound/index.js'
-import { InboundVerifier, type InboundVerifierOptions } from '../../src/inbound/verifier.js'
+import type { InboundVerifierOptions } from '../../src/inbound/verifier.js'
+import { InboundVerifier } from './inbound-verifier.js'
 import { fakeClock } from './issuer.js'
 
 export const region = 'eu-west-1'
@@ -195,7 +196,7 @@ export function verifierOf(
     credentials: async (id) => (id === accessKeyId ? { secretAccessKey } : undefined),
     ...options,
   })
-  return new InboundVerifier({ authenticators: [authenticator], clock, ...more })
+  return new InboundVerifier({ authenticators: [authenticator], clock, ...more }, () => smithy())
 }
 
 /** `request` with a header changed, taken away (`undefined`), or added. */

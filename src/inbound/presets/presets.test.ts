@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../../test/support/inbound-verifier.js'
 import { codeOf, fakeClock, makeKey, signToken } from '../../../test/support/issuer.js'
 import { jwtBearer } from '../jwt-bearer.js'
 import type { JwtBearerOptions } from '../jwt-bearer-options.js'
-import { InboundVerifier } from '../verifier.js'
 import { auth0Tokens } from './auth0.js'
 import { cognitoTokens } from './cognito.js'
 import { entraIdTokens } from './entra-id.js'
@@ -116,15 +116,20 @@ const vendors = {
 } satisfies Record<string, { options: JwtBearerOptions; claims: object; header?: object }>
 type Vendor = keyof typeof vendors
 
-const withKey = (options: JwtBearerOptions) =>
-  new InboundVerifier({
-    authenticators: [jwtBearer({ ...options, jwksUri: undefined, jwks: { keys: [key.jwk] } })],
-    clock,
-  })
+const withKey = (options: JwtBearerOptions, good?: () => string) =>
+  new InboundVerifier(
+    {
+      authenticators: [jwtBearer({ ...options, jwksUri: undefined, jwks: { keys: [key.jwk] } })],
+      clock,
+    },
+    good,
+  )
 function present(vendor: Vendor, changes: object = {}, header?: object) {
   const { options, claims, ...more } = vendors[vendor]
-  const typ = header ?? ('header' in more ? more.header : {})
-  return withKey(options).verifyToken(signToken(key, { ...claims, ...changes }, typ))
+  const own = 'header' in more ? more.header : {}
+  return withKey(options, () => signToken(key, claims, own)).verifyToken(
+    signToken(key, { ...claims, ...changes }, header ?? own),
+  )
 }
 
 describe('presets', () => {
