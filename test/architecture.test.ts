@@ -27,7 +27,7 @@ const layers = [
   ['http', 'strict-json', 'audit', 'access-token'],
   ['principal', 'single-flight'],
   ['secret', 'option-names', 'address'],
-  ['abortable', 'bytes', 'clock', 'errors', 'builtin'],
+  ['abortable', 'bytes', 'clock', 'errors', 'builtin', 'maybe-promise'],
 ]
 
 /** Packages from outside, and the only folder that may name each. Whoever replaces one replaces one folder. */

@@ -1,4 +1,4 @@
-import { DeputizeError } from './base.js'
+import { DeputizeError, isDeputizeError } from './base.js'
 
 /** Why a caller was refused. The caller is told the failure class only; this is for the operator. */
 export type InboundAuthErrorCode =
@@ -124,4 +124,9 @@ export class InboundAuthError extends DeputizeError {
     if (init.requiredScopes) this.requiredScopes = init.requiredScopes
     if (init.dpopNonce !== undefined) this.dpopNonce = init.dpopNonce
   }
+}
+
+/** Whether `error` says that a caller is refused. Also true for an error of another copy of this library. */
+export function isRefusal(error: unknown): error is InboundAuthError {
+  return isDeputizeError(error) && error.name === 'InboundAuthError'
 }

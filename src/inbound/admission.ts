@@ -1,8 +1,8 @@
-import { isDeputizeError } from '../errors/base.js'
-import type { InboundAuthError } from '../errors/inbound.js'
+import { type InboundAuthError, isRefusal } from '../errors/inbound.js'
 import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import { isPrincipal, type Principal } from '../principal.js'
 import type { RawRequest } from './authenticator.js'
+import { checkAnswer } from './guards.js'
 
 /** What an adapter needs of an `InboundVerifier`. */
 export interface CallerVerifier {
@@ -14,25 +14,38 @@ export interface CallerVerifier {
 export interface AuthenticateOptions<R> {
   /**
    * What this route asks of its callers, such as `requireScopes('calendar:write')`, or a function that chooses by the
-   * request. An `InboundAuthError` that it throws is answered with its challenge.
+   * request. It returns nothing, or a promise of nothing; an `InboundAuthError` that it throws, or rejects with, is
+   * answered with its challenge. Any other answer is a `TypeError`, and the handler does not run.
    */
   readonly guard?: ((caller: Principal, request: R) => void | Promise<void>) | undefined
 }
 
-/** Checks what `authenticate()` of an adapter was given: without it, the first caller would meet the mistake. @throws `TypeError` */
-export function checkAdmission<R>(verifier: CallerVerifier, options: AuthenticateOptions<R>): void {
+/** A guard, as an adapter asks it. */
+export type RouteGuard<R> = NonNullable<AuthenticateOptions<R>['guard']>
+
+/**
+ * Checks what `authenticate()` of an adapter was given: without it, the first caller would meet the mistake.
+ *
+ * @returns The guard, if there is one.
+ * @throws `TypeError`
+ */
+export function checkAdmission<R>(
+  verifier: CallerVerifier,
+  options: AuthenticateOptions<R>,
+): RouteGuard<R> | undefined {
+  const takes = 'an InboundVerifier, and then an object of options'
   if (typeof (verifier as CallerVerifier | null)?.authenticate !== 'function') {
+    throw new TypeError(`authenticate() takes ${takes}; got ${kindOf(verifier)}.`)
+  }
+  if (typeof options === 'function') {
     throw new TypeError(
-      `authenticate() takes an InboundVerifier, and then an object of options; got ${kindOf(verifier)}.`,
+      "authenticate() takes a guard as an option. Write: authenticate(verifier, { guard: requireScopes('calendar:write') }).",
     )
   }
-  checkOptionNames(
-    options,
-    'authenticate()',
-    { guard: true },
-    'an InboundVerifier, and then an object of options',
-  )
-  checkFunction(options.guard, 'guard')
+  checkOptionNames(options, 'authenticate()', { guard: true }, takes)
+  const { guard } = options
+  checkFunction(guard, 'guard')
+  return guard
 }
 
 /** The caller, or the response that refuses it. What is no refusal is thrown. */
@@ -40,20 +53,15 @@ export async function admit<R>(
   verifier: CallerVerifier,
   raw: Request | RawRequest,
   request: R,
-  { guard }: AuthenticateOptions<R>,
+  guard: RouteGuard<R> | undefined,
 ): Promise<Principal | Response> {
   const caller = await verifier.authenticate(raw)
   if (!isPrincipal(caller) || !guard) return caller
   try {
-    await guard(caller, request)
+    await checkAnswer(guard(caller, request))
     return caller
   } catch (error) {
     if (isRefusal(error)) return verifier.challenge(error, raw, caller)
     throw error
   }
-}
-
-/** Also one of another copy of this library. */
-function isRefusal(error: unknown): error is InboundAuthError {
-  return isDeputizeError(error) && error.name === 'InboundAuthError'
 }

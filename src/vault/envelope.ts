@@ -1,8 +1,8 @@
 import { isWellFormed, textOf, utf8 } from '../bytes.js'
 import { isDeputizeError } from '../errors/base.js'
 import { KeyUnavailableError, VaultCorruptError } from '../errors/vault.js'
+import { isPromise, type MaybePromise, whenReady } from '../maybe-promise.js'
 import type { KeyRing, KeyUse, VaultKey } from './key-ring.js'
-import { isPromise, type MaybePromise, whenReady } from './maybe-promise.js'
 import { platformPrimitives } from './platform-primitives.js'
 import { NONCE_BYTES, type Primitives, type RowCipher, TAG_BYTES } from './primitives.js'
 

@@ -1,6 +1,6 @@
 import { base64url, fromBase64url, hex } from '../bytes.js'
+import { allReady, isPromise, type MaybePromise, whenReady } from '../maybe-promise.js'
 import { kindOf } from '../option-names.js'
-import { allReady, isPromise, type MaybePromise, whenReady } from './maybe-promise.js'
 import { platformPrimitives } from './platform-primitives.js'
 import type { Primitives } from './primitives.js'
 

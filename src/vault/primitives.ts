@@ -1,4 +1,4 @@
-import type { MaybePromise } from './maybe-promise.js'
+import type { MaybePromise } from '../maybe-promise.js'
 
 export const NONCE_BYTES = 12
 export const TAG_BYTES = 16

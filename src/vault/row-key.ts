@@ -1,5 +1,5 @@
 import { concat, tuple } from '../bytes.js'
-import type { MaybePromise } from './maybe-promise.js'
+import type { MaybePromise } from '../maybe-promise.js'
 import { platformPrimitives } from './platform-primitives.js'
 import type { Primitives } from './primitives.js'
 

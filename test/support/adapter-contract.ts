@@ -2,7 +2,14 @@
 import { connect } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { AuditEvent } from '../../src/audit.js'
-import { InboundVerifier, jwtBearer, requireScopes, sigv4 } from '../../src/inbound/index.js'
+import {
+  InboundVerifier,
+  jwtBearer,
+  requireAll,
+  requireAny,
+  requireScopes,
+  sigv4,
+} from '../../src/inbound/index.js'
 import type { Principal } from '../../src/principal.js'
 import {
   type RunningAuthorizationServer,
@@ -28,7 +35,7 @@ export interface Reached {
  */
 export interface AdapterApp {
   readonly verifier: InboundVerifier
-  readonly guard: (caller: Principal) => void
+  readonly guard: (caller: Principal) => void | Promise<void>
   readonly reached: (caller: Principal, body?: unknown) => Reached
   readonly failed: (error: unknown) => void
 }
@@ -37,6 +44,9 @@ export interface RunningApp {
   readonly port: number
   close(): Promise<void>
 }
+
+/** The scope `write`, asked for later. */
+const laterWrite = async (caller: Principal) => requireScopes('write')(caller)
 
 export function describeAdapter(
   framework: string,
@@ -50,6 +60,8 @@ export function describeAdapter(
     const signed = signedRequests()
     const errors: unknown[] = []
     const events: AuditEvent[] = []
+    const write = requireScopes('write')
+    let guard: (caller: Principal) => unknown = write
     let handled = 0
     const origin = () => `http://127.0.0.1:${running.port}`
 
@@ -75,7 +87,7 @@ export function describeAdapter(
       })
       running = await start({
         verifier,
-        guard: requireScopes('write'),
+        guard: (caller) => guard(caller) as void | Promise<void>,
         reached: ({ subject }, body) => {
           handled++
           return body === undefined ? { subject } : { subject, body }
@@ -88,6 +100,7 @@ export function describeAdapter(
       await idp.close()
     })
     afterEach(() => {
+      guard = write
       errors.length = 0
       events.length = 0
       signed.seen.length = 0
@@ -205,6 +218,26 @@ export function describeAdapter(
         { type: 'caller_refused', code: 'ERR_INSUFFICIENT_SCOPE', subject: 'ada' },
       ])
       expect((await ask(['invoke', 'write'])).status).toBe(200)
+    })
+
+    const aGuard: [string, (caller: Principal) => unknown, number][] = [
+      ['passes later', async () => {}, 200],
+      ['refuses later', async () => write({} as Principal), 500],
+      ['refuses later, as one of several', requireAll(requireScopes('invoke'), laterWrite), 403],
+      ['refuses later, and nobody else passes', requireAny(write, laterWrite), 403],
+      ['answers false', () => false, 500],
+      ['promises false', async () => false, 500],
+      ['makes another guard', () => write, 500],
+      ['is an async generator', async function* () {}, 500],
+    ]
+    it.each(aGuard)('asks a guard that %s', async (_, asked, status) => {
+      const before = handled
+      guard = asked
+      const headers = bearer(token('ada', ['invoke']))
+      const response = await fetch(`${origin()}/api/guarded`, { headers })
+      expect(response.status).toBe(status)
+      expect(handled).toBe(status === 200 ? before + 1 : before)
+      expect(errors).toHaveLength(status === 500 ? 1 : 0)
     })
 
     it('W17 gives callerOf() nobody where authenticate() does not stand in front', async () => {

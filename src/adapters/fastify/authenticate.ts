@@ -36,11 +36,11 @@ export function authenticate<R extends FastifyRequestLike = FastifyRequestLike>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<R> = {},
 ): (request: NoInfer<R>, reply: FastifyReplyLike) => Promise<unknown> {
-  checkAdmission(verifier, options)
+  const guard = checkAdmission(verifier, options)
   return async (request, reply) => {
     const raw = { ...rawRequest(request.raw), target: request.originalUrl }
     const asked = { ...raw, body: keptBody(request.raw) }
-    const outcome = await admit(verifier, asked, request, options)
+    const outcome = await admit(verifier, asked, request, guard)
     if (isPrincipal(outcome)) {
       keepCaller(request, outcome)
       return undefined

@@ -30,10 +30,10 @@ export function authenticateConnect<R extends ConnectRequest>(
   options: AuthenticateOptions<R>,
   admitted: (request: R, caller: Principal) => void,
 ): ConnectMiddleware<R> {
-  checkAdmission(verifier, options)
+  const guard = checkAdmission(verifier, options)
   return (request, response, next) => {
     const decide = async () => {
-      const outcome = await admit(verifier, rawConnectRequest(request), request, options)
+      const outcome = await admit(verifier, rawConnectRequest(request), request, guard)
       if (isPrincipal(outcome)) {
         admitted(request, outcome)
         return true
