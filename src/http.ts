@@ -1,6 +1,6 @@
 import { describeAddress, refuseUrl } from './address.js'
-import { concat } from './bytes.js'
-import { NetworkError } from './errors/outbound.js'
+import { concat, utf8 } from './bytes.js'
+import { ConfigurationError, NetworkError } from './errors/outbound.js'
 
 /** The longest that one request to a server of the identity provider may take, answer included. */
 export const REQUEST_TIMEOUT_MS = 10_000
@@ -31,7 +31,8 @@ export interface SafeFetchOptions {
  * A `fetch` for servers that get our secrets: https only, no redirects unless asked for, no special-purpose address,
  * bounded in time and size. The answer is read in full before it is returned.
  *
- * @throws {@link NetworkError} Nothing else.
+ * @throws {@link NetworkError} With `status` once the head of an answer has come.
+ * @throws {@link ConfigurationError} A `fetch` of the application's own gave no response.
  */
 export function safeFetch(options: SafeFetchOptions = {}): Fetch {
   const { timeoutMs = REQUEST_TIMEOUT_MS, maxBytes = MAX_ANSWER_BYTES } = options
@@ -57,20 +58,24 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
     aborted.catch(() => {})
     const ask = (target: RequestInfo | URL) =>
       (options.fetch ?? fetch)(target, { ...init, redirect: 'manual', signal })
+    let status: number | undefined
     try {
       let answer = await Promise.race([ask(input), aborted])
+      checkResponse(answer)
       if (options.followWithinOrigin) {
         let from = address
         for (let hops = 0; hops < MAX_REDIRECTS; hops++) {
           const to = nextWithinOrigin(answer, from)
           if (to === undefined) break
-          answer.body?.cancel().catch(() => {})
+          chunksOf(answer).cancel()
           from = to
           answer = await Promise.race([ask(to), aborted])
+          checkResponse(answer)
         }
       }
+      status = answer.status
       if (isRedirect(answer)) {
-        answer.body?.cancel().catch(() => {})
+        chunksOf(answer).cancel()
         throw new NetworkError({
           url: shown,
           reason: 'redirected',
@@ -83,14 +88,15 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
       }
       const bytes = await readBounded(answer, maxBytes, shown, aborted)
       const body = answer.status === 204 || answer.status === 205 ? null : bytes
-      return new Response(body, { status: answer.status, headers: answer.headers })
+      return new Response(body, { status: answer.status, headers: [...answer.headers] })
     } catch (error) {
-      if (error instanceof NetworkError) throw error
+      if (error instanceof NetworkError || error instanceof ConfigurationError) throw error
       if (outer?.aborted) {
         throw new NetworkError({
           url: shown,
           reason: 'aborted',
           detail: 'the request was aborted.',
+          status,
         })
       }
       if (deadline.signal.aborted) {
@@ -98,12 +104,17 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
           url: shown,
           reason: 'timeout',
           detail: `no complete answer within ${timeoutMs} ms. Try again later.`,
+          status,
         })
       }
       throw new NetworkError({
         url: shown,
         reason: 'unreachable',
-        detail: 'could not be reached. Check the address and the network, then try again.',
+        detail:
+          status === undefined
+            ? 'could not be reached. Check the address and the network, then try again.'
+            : `the answer broke off after its head (HTTP ${status}). Try again later.`,
+        status,
         cause: error,
       })
     } finally {
@@ -129,19 +140,38 @@ function targetOf(answer: Response): string {
   return location === null ? '' : ` to ${describeAddress(location)}`
 }
 
+/** What is used of a response: packages bring `Response` classes of their own. */
+type AnyResponse = Pick<Response, 'status' | 'headers' | 'arrayBuffer'> & {
+  readonly body?: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> | null
+}
+
+function checkResponse(answer: Partial<Response> | undefined): void {
+  if (
+    typeof answer?.status === 'number' &&
+    typeof answer.headers?.get === 'function' &&
+    typeof answer.headers[Symbol.iterator] === 'function' &&
+    typeof answer.arrayBuffer === 'function'
+  ) {
+    return
+  }
+  throw new ConfigurationError(
+    'The option fetch must give a Response, with status, headers and arrayBuffer(); what it gave is none.',
+    { reason: 'fetch_gave_no_response' },
+  )
+}
+
 async function readBounded(
-  answer: Response,
+  answer: AnyResponse,
   maxBytes: number,
   shown: string,
   aborted: Promise<never>,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = []
   let size = 0
-  const reader = answer.body?.getReader()
-  if (!reader) return new Uint8Array(0)
+  const chunks = chunksOf(answer)
   try {
     for (;;) {
-      const { done, value } = await Promise.race([reader.read(), aborted])
+      const { done, value } = await Promise.race([chunks.next(), aborted])
       if (done) break
       size += value.length
       if (size > maxBytes) {
@@ -149,13 +179,44 @@ async function readBounded(
           url: shown,
           reason: 'too_large',
           detail: `the answer is larger than ${maxBytes} bytes and was not read on. Check that the address is right.`,
+          status: answer.status,
         })
       }
       parts.push(value)
     }
   } catch (error) {
-    reader.cancel().catch(() => {})
+    chunks.cancel()
     throw error
   }
   return concat(...parts)
+}
+
+interface Chunks {
+  next(): Promise<{ done: true; value?: undefined } | { done: false; value: Uint8Array }>
+  cancel(): void
+}
+
+/** The body piece by piece where it can be had so, else in one. */
+function chunksOf(answer: AnyResponse): Chunks {
+  const { body } = answer
+  if (body && 'getReader' in body) {
+    const reader = body.getReader()
+    return {
+      next: () => reader.read() as ReturnType<Chunks['next']>,
+      cancel: () => void reader.cancel().catch(() => {}),
+    }
+  }
+  const pieces = body?.[Symbol.asyncIterator]?.() ?? whole(answer)
+  return {
+    async next() {
+      const { done, value } = await pieces.next()
+      if (done) return { done: true }
+      return { done: false, value: typeof value === 'string' ? utf8(value) : value }
+    },
+    cancel: () => void Promise.resolve(pieces.return?.()).catch(() => {}),
+  }
+}
+
+async function* whole(answer: AnyResponse): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(await answer.arrayBuffer())
 }

@@ -98,7 +98,13 @@ const pinned: Record<
   ScopeNotGrantedError: [
     'ERR_SCOPE_NOT_GRANTED',
     false,
-    () => new errors.ScopeNotGrantedError({ provider: 'p', missingScopes: ['s'] }),
+    () =>
+      new errors.ScopeNotGrantedError({
+        provider: 'p',
+        missingScopes: ['s'],
+        askedScopes: ['r', 's'],
+        grantedScopes: ['r'],
+      }),
   ],
   ServerResponseError: [
     'ERR_SERVER_RESPONSE',

@@ -22,14 +22,23 @@ export class NetworkError extends DeputizeError {
   declare readonly reason: NetworkErrorReason
   /** Where to: origin and path, without query. */
   readonly url: string
+  /** The HTTP status of an answer that began and was not read to its end. */
+  declare readonly status?: number
 
-  constructor(init: { url: string; reason: NetworkErrorReason; detail: string; cause?: unknown }) {
+  constructor(init: {
+    url: string
+    reason: NetworkErrorReason
+    detail: string
+    status?: number | undefined
+    cause?: unknown
+  }) {
     super(`${init.url}: ${init.detail}`, {
       reason: init.reason,
       cause: init.cause,
       retryable: init.reason === 'unreachable' || init.reason === 'timeout',
     })
     this.url = init.url
+    if (init.status !== undefined) this.status = init.status
   }
 }
 
@@ -69,21 +78,30 @@ export class OAuthRefusedError extends DeputizeError {
   readonly provider: string
   /** Milliseconds that the server asked us to wait (`Retry-After`), if it did. */
   declare readonly retryAfterMs?: number
+  /** What the server wants to know of the user besides, as it sent it: the next consent asks for it. */
+  declare readonly claims?: string
 
   constructor(init: {
     provider: string
     oauthError: string
     status: number
+    /** Default: `oauthError`. */
+    reason?: string
     retryAfterMs?: number
+    claims?: string
   }) {
     super(
       `Authorization server of provider "${init.provider}" refused the request: ${printable(init.oauthError, 60)} (HTTP ${init.status}). ${adviceFor(init)}`,
-      { reason: init.oauthError, retryable: comesBack(init.oauthError, init.status) },
+      {
+        reason: init.reason ?? init.oauthError,
+        retryable: comesBack(init.oauthError, init.status),
+      },
     )
     this.provider = init.provider
     this.oauthError = init.oauthError
     this.status = init.status
     if (init.retryAfterMs !== undefined) this.retryAfterMs = init.retryAfterMs
+    if (init.claims !== undefined) this.claims = init.claims
   }
 }
 
@@ -126,7 +144,7 @@ function adviceForCode(oauthError: string): string {
   }
 }
 
-/** The authorization server failed several times in a row and is left alone for a moment; nothing was sent. */
+/** The authorization server failed a moment ago, for everybody or for this grant, and is left alone; nothing was sent. */
 export class ServerUnavailableError extends DeputizeError {
   override readonly name = 'ServerUnavailableError'
   readonly code = 'ERR_SERVER_UNAVAILABLE'
@@ -134,29 +152,58 @@ export class ServerUnavailableError extends DeputizeError {
   /** Milliseconds after which it is worth while to try again. */
   readonly retryAfterMs: number
 
-  constructor(init: { provider: string; reason: string; retryAfterMs: number }) {
-    super(
-      `The authorization server of provider "${init.provider}" failed several times in a row (${init.reason}) and is left alone for a moment. Try again in ${init.retryAfterMs} ms.`,
-      { reason: init.reason, retryable: true },
-    )
+  /** @param init.grant It failed for one grant only. */
+  constructor(init: {
+    provider: string
+    reason: string
+    retryAfterMs: number
+    grant?: boolean | undefined
+  }) {
+    const who = `The authorization server of provider "${init.provider}"`
+    const failed = init.grant
+      ? `did not renew this grant (${init.reason}) and is not asked for it again yet`
+      : `failed several times in a row (${init.reason}) and is left alone for a moment`
+    super(`${who} ${failed}. Try again in ${init.retryAfterMs} ms.`, {
+      reason: init.reason,
+      retryable: true,
+    })
     this.provider = init.provider
     this.retryAfterMs = init.retryAfterMs
   }
 }
 
-/** The token does not cover a scope that was asked for, and cannot be made to. */
+/**
+ * The token does not cover a scope that the server was asked for. Asking the user once more would change nothing: for that,
+ * begin a new consent with `beginAuthorization()`.
+ */
 export class ScopeNotGrantedError extends DeputizeError {
   override readonly name = 'ScopeNotGrantedError'
   readonly code = 'ERR_SCOPE_NOT_GRANTED'
   readonly provider: string
   readonly missingScopes: readonly string[]
+  /** What the server was asked for. */
+  readonly askedScopes: readonly string[]
+  /** What it granted. */
+  readonly grantedScopes: readonly string[]
 
-  constructor(init: { provider: string; missingScopes: readonly string[] }) {
+  constructor(init: {
+    provider: string
+    missingScopes: readonly string[]
+    askedScopes: readonly string[]
+    grantedScopes: readonly string[]
+  }) {
+    const [missing, asked, granted] = [
+      init.missingScopes,
+      init.askedScopes,
+      init.grantedScopes,
+    ].map((scopes) => printable(scopes.join(' ')) || 'nothing')
     super(
-      `Provider "${init.provider}" did not grant: ${printable(init.missingScopes.join(' '))}. Ask for what it grants, or have its owner allow these scopes for the client.`,
+      `Provider "${init.provider}" did not grant: ${missing}. It was asked for ${asked}, and granted ${granted}. Ask for what it grants, or have its owner allow these scopes for the client. If the server spells scopes in another way, set scopeSeparator or scopeAliases.`,
     )
     this.provider = init.provider
     this.missingScopes = init.missingScopes
+    this.askedScopes = init.askedScopes
+    this.grantedScopes = init.grantedScopes
   }
 }
 

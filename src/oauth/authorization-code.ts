@@ -1,8 +1,11 @@
 import { base64url, randomId, sha256, utf8 } from '../bytes.js'
-import { ServerResponseError } from '../errors/outbound.js'
+import { type Account, readIdToken } from './id-token.js'
 import { errorCode } from './refusal.js'
+import { giveBack } from './revoke.js'
+import { writeScopes } from './scopes.js'
 import type { AuthorizationServer } from './server.js'
-import { readTokenAnswer, type TokenAnswer } from './token-answer.js'
+import { looseTokens, readTokenAnswer, type TokenAnswer } from './token-answer.js'
+import { requestToken } from './token-request.js'
 
 /** What one authorization request has that the callback must match. `codeVerifier` and `nonce` are secrets. */
 export interface AuthorizationRequest {
@@ -57,23 +60,27 @@ export async function startAuthorization(
     readonly scopes: readonly string[]
     readonly redirectUri: string
     readonly resource?: string | undefined
+    /** What the server wants to know of the user besides. It takes the place of a parameter of that name. */
+    readonly claims?: string | undefined
     readonly parameters?: Readonly<Record<string, string>> | undefined
   },
 ): Promise<AuthorizationRequest> {
   const url = await server.authorizationEndpoint()
   const state = randomId()
   const codeVerifier = randomId()
-  const nonce = request.scopes.includes('openid') ? randomId() : undefined
+  const { idTokenNonce = true } = server.options
+  const nonce = idTokenNonce && request.scopes.includes('openid') ? randomId() : undefined
   const set = (name: string, value: string) => url.searchParams.set(name, value)
   for (const [name, value] of Object.entries(request.parameters ?? {})) set(name, value)
   set('response_type', 'code')
   set('client_id', server.options.clientId)
   set('redirect_uri', request.redirectUri)
-  if (request.scopes.length > 0) set('scope', request.scopes.join(' '))
+  if (request.scopes.length > 0) set('scope', writeScopes(request.scopes, server.options))
   set('state', state)
   set('code_challenge', base64url(await sha256(utf8(codeVerifier))))
   set('code_challenge_method', 'S256')
   if (request.resource !== undefined) set('resource', request.resource)
+  if (request.claims !== undefined) set('claims', request.claims)
   if (nonce !== undefined) set('nonce', nonce)
   return { url: url.href, state, codeVerifier, ...(nonce === undefined ? {} : { nonce }) }
 }
@@ -117,12 +124,13 @@ export async function readAuthorizationResponse(
 
 /** A redeemed code: the tokens, and who the provider says its user is (OpenID providers). */
 export interface RedeemedCode extends TokenAnswer {
-  readonly account?: { readonly subject: string; readonly label: string }
+  readonly account?: Account
 }
 
 /**
- * Redeems an authorization code (RFC 6749 §4.1.3). With `nonce`, an ID token is required and its issuer, audience,
- * times and nonce are checked; its signature is not, since it came straight from the server (OIDC Core §3.1.3.7).
+ * Redeems an authorization code (RFC 6749 §4.1.3). Where `openid` was asked, an ID token is required and checked; one that
+ * nobody asked for is ignored. Of an answer that is not in order nothing is kept, and its tokens are given back: a nonce of
+ * another request means a code that was slipped in.
  *
  * @throws {@link OAuthRefusedError} {@link NetworkError} {@link ServerResponseError}
  */
@@ -137,51 +145,26 @@ export async function redeemCode(
     readonly resource?: string | undefined
   },
 ): Promise<RedeemedCode> {
-  return server.call('token request', async ({ lib, as, client, auth, options }) => {
-    // The callback was checked by readAuthorizationResponse(); oauth4webapi takes a code only through its own check.
-    const callback = new URLSearchParams({ code: request.code, iss: as.issuer })
-    const parameters = lib.validateAuthResponse(as, client, callback, lib.expectNoState)
-    const response = await lib.authorizationCodeGrantRequest(
-      as,
-      client,
-      auth,
-      parameters,
-      request.redirectUri,
-      request.codeVerifier,
-      {
-        ...options,
-        ...(request.resource === undefined
-          ? {}
-          : { additionalParameters: { resource: request.resource } }),
-      },
-    )
-    const answer = await lib.processAuthorizationCodeResponse(as, client, response, {
-      expectedNonce: request.nonce ?? lib.expectNoNonce,
-      requireIdToken: request.nonce !== undefined,
-    })
-    const tokens = readTokenAnswer(answer, {
-      provider: server.options.name,
-      requested: request.scopes,
-      renewable: false,
-      clock: server.options.clock,
-    })
-    const claims = lib.getValidatedIdTokenClaims(answer)
-    if (claims === undefined) return tokens
-    return { ...tokens, account: { subject: claims.sub, label: accountLabel(claims) } }
-  })
-}
-
-/** What a person would call the account: its e-mail address or user name, else the subject. */
-function accountLabel(claims: { readonly sub: string; readonly [claim: string]: unknown }): string {
-  for (const value of [claims.email, claims.preferred_username]) {
-    if (typeof value === 'string' && /^[\x21-\x7e]{1,254}$/.test(value)) return value
-  }
-  if (claims.sub.length > 255) {
-    throw new ServerResponseError({
-      what: 'The ID token',
-      detail: 'its sub is longer than 255 characters (OIDC Core §2).',
-      reason: 'malformed_id_token',
-    })
-  }
-  return claims.sub
+  const { code, redirectUri, codeVerifier, nonce, scopes, resource } = request
+  const { options } = server
+  const parameters = { code, redirect_uri: redirectUri, code_verifier: codeVerifier, resource }
+  return requestToken(
+    server,
+    { what: 'token request', grantType: 'authorization_code', parameters },
+    async (answer, call) => {
+      try {
+        const tokens = readTokenAnswer(answer, {
+          dialect: options,
+          requested: scopes,
+          renewable: false,
+          clock: options.clock,
+        })
+        if (nonce === undefined && !scopes.includes('openid')) return tokens
+        return { ...tokens, account: await readIdToken(answer, call, options, nonce) }
+      } catch (error) {
+        await giveBack(server, looseTokens(answer))
+        throw error
+      }
+    },
+  )
 }

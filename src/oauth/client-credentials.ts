@@ -1,9 +1,11 @@
+import { writeScopes } from './scopes.js'
 import type { AuthorizationServer, CallOptions } from './server.js'
 import { readTokenAnswer, type TokenAnswer } from './token-answer.js'
+import { requestToken } from './token-request.js'
 
 /**
  * A token for the client itself (RFC 6749 §4.4). A refresh token in the answer is dropped: §4.4.3 says there should be
- * none, and the client can always ask again.
+ * none, and the client can always ask again. An ID token is ignored.
  *
  * @throws {@link OAuthRefusedError} {@link NetworkError} {@link ServerResponseError}
  */
@@ -15,25 +17,18 @@ export async function clientCredentialsGrant(
   },
   how: CallOptions = {},
 ): Promise<TokenAnswer> {
-  return server.call(
-    'token request',
-    async ({ lib, as, client, auth, options }) => {
-      const parameters = new URLSearchParams()
-      if (request.scopes.length > 0) parameters.set('scope', request.scopes.join(' '))
-      if (request.resource !== undefined) parameters.set('resource', request.resource)
-      const response = await lib.clientCredentialsGrantRequest(
-        as,
-        client,
-        auth,
-        parameters,
-        options,
-      )
-      const answer = await lib.processClientCredentialsResponse(as, client, response)
+  const { options } = server
+  const { scopes, resource } = request
+  const scope = scopes.length > 0 ? writeScopes(scopes, options) : undefined
+  return requestToken(
+    server,
+    { what: 'token request', grantType: 'client_credentials', parameters: { scope, resource } },
+    (answer) => {
       const { refreshToken: _, ...rest } = readTokenAnswer(answer, {
-        provider: server.options.name,
-        requested: request.scopes,
+        dialect: options,
+        requested: scopes,
         renewable: true,
-        clock: server.options.clock,
+        clock: options.clock,
       })
       return rest
     },

@@ -10,12 +10,12 @@ function health(random = 0.999) {
   const clock = fakeClock(0)
   const one = new ServerHealth('p', { monotonic: clock, random: () => random })
   let asked = 0
-  const ask = (error?: unknown) =>
+  const ask = (error?: unknown, row = 'row') =>
     codeOf(
       one.run(async () => {
         asked++
         if (error) throw error
-      }),
+      }, row),
     )
   return { one, clock, ask, asked: () => asked }
 }
@@ -41,7 +41,7 @@ describe('the health of a server', () => {
 
   it('says how long to wait, and that it is worth while', async () => {
     const { one } = await opened()
-    const error = await one.run(async () => {}).catch((reason: unknown) => reason)
+    const error = await one.run(async () => {}, 'row').catch((reason: unknown) => reason)
     expect(error).toMatchObject({ retryable: true, reason: 'server_error', retryAfterMs: 500 })
   })
 
@@ -52,7 +52,7 @@ describe('the health of a server', () => {
     const answered = new Promise<void>((resolve) => {
       answer = resolve
     })
-    const probe = one.run(() => answered)
+    const probe = one.run(() => answered, 'row')
     expect(await ask()).toBe('ERR_SERVER_UNAVAILABLE')
     answer()
     await probe

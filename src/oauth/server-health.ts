@@ -1,6 +1,6 @@
 import { SECOND_MS } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
-import { ServerUnavailableError } from '../errors/outbound.js'
+import { OAuthRefusedError, ServerUnavailableError } from '../errors/outbound.js'
 
 /** How a {@link ServerHealth} judges. Tests pass other numbers. */
 export interface HealthOptions {
@@ -14,6 +14,9 @@ const FAILURES = 5
 const FIRST_REST_MS = SECOND_MS / 2
 /** The longest rest, unless the server asked for a longer one: who recovers is noticed within two seconds. */
 const MAX_REST_MS = 1.5 * SECOND_MS
+/** The longest that `Retry-After` keeps everybody away. */
+const MAX_ASKED_REST_MS = 30 * SECOND_MS
+const MAX_LIMITED = 1_000
 /** Retries that may be saved up, and how much of one a request earns: a tenth of the load at most. */
 const MAX_RETRIES = 10
 const RETRIES_EARNED = 0.1
@@ -22,7 +25,9 @@ const RETRIES_EARNED = 0.1
  * How a token endpoint does: a circuit breaker and a retry budget.
  *
  * Closed, every request goes. After five failures in a row it opens: callers are told at once to come back. After a rest
- * of half a second to one and a half (or what `Retry-After` said) it lets one request through; a success closes it.
+ * of half a second to one and a half (or what `Retry-After` said, 30 seconds at the most) it lets one request through; a
+ * success closes it. Being told to slow down (429) for one row is about that row, and counts once, however often: five
+ * rows are about the server.
  */
 export class ServerHealth {
   readonly #provider: string
@@ -32,6 +37,8 @@ export class ServerHealth {
   #restsUntilMs = 0
   #reason = ''
   #probing = false
+  /** The rows that were told to slow down since the last success. */
+  readonly #limited = new Set<string>()
   #retries = MAX_RETRIES
 
   constructor(provider: string, options: HealthOptions = {}) {
@@ -59,20 +66,26 @@ export class ServerHealth {
   /**
    * Makes a request and learns from how it ends.
    *
+   * @param row Whom the request is for.
    * @throws {@link ServerUnavailableError} The server is left alone; `request` was not called.
    */
-  async run<T>(request: () => Promise<T>): Promise<T> {
+  async run<T>(request: () => Promise<T>, row: string): Promise<T> {
     this.check()
     const probe = this.#failures >= FAILURES
     if (probe) this.#probing = true
     this.#retries = Math.min(MAX_RETRIES, this.#retries + RETRIES_EARNED)
     try {
       const result = await request()
-      this.#failures = 0
+      this.#succeeded()
       return result
     } catch (error) {
-      if (isTransient(error)) this.#failed(error)
-      else this.#failures = 0 // it answered
+      if (!isTransient(error))
+        this.#succeeded() // it answered
+      else if (!isLimit(error)) this.#failed(error)
+      else if (!this.#limited.has(row)) {
+        if (this.#limited.size < MAX_LIMITED) this.#limited.add(row)
+        this.#failed(error)
+      } else if (probe) this.#rest(0)
       throw error
     } finally {
       if (probe) this.#probing = false
@@ -86,13 +99,24 @@ export class ServerHealth {
     return true
   }
 
+  #succeeded(): void {
+    this.#failures = 0
+    this.#limited.clear()
+  }
+
   #failed(error: unknown): void {
     const { code, reason = code, retryAfterMs = 0 } = error as FailedRequest
     this.#failures++
     this.#reason = reason
+    // While the circuit is closed, what one row was told is no word to the others.
+    const isOpen = this.#failures >= FAILURES
+    this.#rest(isOpen || !isLimit(error) ? Math.min(retryAfterMs, MAX_ASKED_REST_MS) : 0)
+  }
+
+  #rest(askedMs: number): void {
     const rests = Math.max(0, this.#failures - FAILURES)
     const ceilingMs = Math.min(MAX_REST_MS, FIRST_REST_MS * 2 ** Math.min(rests, 10))
-    const restMs = Math.max(retryAfterMs, ceilingMs * (0.5 + this.#random() / 2))
+    const restMs = Math.max(askedMs, ceilingMs * (0.5 + this.#random() / 2))
     this.#restsUntilMs = Math.max(this.#restsUntilMs, this.#monotonic() + restMs)
   }
 }
@@ -106,4 +130,9 @@ interface FailedRequest {
 /** Whether the server was away or overloaded, as opposed to saying no. */
 function isTransient(error: unknown): boolean {
   return isDeputizeError(error) && error.retryable
+}
+
+/** Whether the token endpoint said to slow down. */
+function isLimit(error: unknown): boolean {
+  return error instanceof OAuthRefusedError && error.status === 429
 }

@@ -12,7 +12,9 @@ import {
 import { type Fetch, safeFetch } from '../http.js'
 import { SingleFlight } from '../single-flight.js'
 import { type ClientIdentity, clientAuthenticator } from './client-auth.js'
-import { retryAfter, toTypedError } from './refusal.js'
+import { retryAfter } from './retry-after.js'
+import type { ScopeDialect } from './scopes.js'
+import { readServerAnswer, type ServerAnswer } from './server-answer.js'
 import { type HealthOptions, ServerHealth } from './server-health.js'
 
 /** Endpoints of a server that publishes no metadata, or whose metadata is not to be used. */
@@ -24,11 +26,22 @@ export interface ServerEndpoints {
 }
 
 /** What is known of an authorization server, and of this client at it. */
-export interface AuthorizationServerOptions extends ClientIdentity {
+export interface AuthorizationServerOptions extends ClientIdentity, ScopeDialect {
   /** The provider's name, for messages. */
   readonly name: string
   readonly issuer: string
   readonly endpoints?: ServerEndpoints | undefined
+  /**
+   * The issuer of a server with many tenants, as its metadata and ID tokens spell it: `{tenantid}` stands for the tenant,
+   * which an ID token names in `tid`.
+   */
+  readonly issuerTemplate?: string | undefined
+  /** Default: true. `false`: its ID tokens repeat no nonce, and none is sent. */
+  readonly idTokenNonce?: boolean | undefined
+  /** Whether a refresh names its scopes. */
+  readonly refreshWithScope?: boolean | undefined
+  /** More parameters of every token request. */
+  readonly tokenParameters?: Readonly<Record<string, string>> | undefined
   readonly allowInsecureLoopback?: boolean | undefined
   readonly timeoutMs?: number | undefined
   readonly fetch?: Fetch | undefined
@@ -38,8 +51,8 @@ export interface AuthorizationServerOptions extends ClientIdentity {
 
 /** How {@link AuthorizationServer.call} makes its request. */
 export interface CallOptions {
-  /** Not sent while the server is left alone (see {@link ServerHealth}). */
-  readonly guarded?: boolean | undefined
+  /** The row that it is for. Not sent while the server is left alone (see {@link ServerHealth}). */
+  readonly guardedFor?: string | undefined
   /** Runs in the last moment before the request goes out; what it throws comes out as it is, and nothing is sent. */
   readonly beforeSend?: (() => void) | undefined
 }
@@ -50,7 +63,19 @@ export interface ServerCall {
   readonly as: oauth.AuthorizationServer
   readonly client: oauth.Client
   readonly auth: oauth.ClientAuth
-  readonly options: oauth.TokenEndpointRequestOptions
+  readonly options: {
+    readonly [oauth.customFetch]: (url: string, init: object) => Promise<Response>
+    readonly [oauth.allowInsecureRequests]: true
+  }
+}
+
+/** One request, and what is made of its answer. */
+export interface ServerRequest<T> {
+  /** How a message names it, such as `token request`. */
+  readonly what: string
+  send(call: ServerCall): Promise<Response>
+  /** Gets every answer, also one that refuses. */
+  read(answer: ServerAnswer, call: ServerCall): T | Promise<T>
 }
 
 const METADATA_MAX_AGE_MS = HOUR_MS
@@ -105,57 +130,43 @@ export class AuthorizationServer {
   /**
    * Makes one request and reads the answer.
    *
-   * @param what How a message names the request, such as `token request`.
-   * @throws {@link OAuthRefusedError} The server said no.
-   * @throws {@link NetworkError} It could not be asked.
-   * @throws {@link ServerResponseError} Its answer is not in the protocol.
+   * @throws {@link NetworkError} It could not be asked, or no whole answer came.
+   * @throws {@link ServerResponseError} Its metadata cannot be had, or name no such endpoint.
    * @throws {@link ServerUnavailableError} It is left alone for a moment, and the call is guarded.
+   * @throws What `read` throws.
    */
-  async call<T>(
-    what: string,
-    run: (call: ServerCall) => Promise<T>,
-    how: CallOptions = {},
-  ): Promise<T> {
-    const request = () => this.#call(what, run, how.beforeSend)
-    return how.guarded ? this.health.run(request) : request()
+  async call<T>(request: ServerRequest<T>, how: CallOptions = {}): Promise<T> {
+    const make = () => this.#call(request, how.beforeSend)
+    return how.guardedFor === undefined ? make() : this.health.run(make, how.guardedFor)
   }
 
-  async #call<T>(
-    what: string,
-    run: (call: ServerCall) => Promise<T>,
-    beforeSend: CallOptions['beforeSend'],
-  ): Promise<T> {
+  async #call<T>(request: ServerRequest<T>, beforeSend: CallOptions['beforeSend']): Promise<T> {
+    const { name, clock } = this.options
+    const { what } = request
     const as = await this.metadata()
     const lib = await import('oauth4webapi')
-    const auth = await this.#clientAuth()
-    let answer: Response | undefined
-    let copy: Response | undefined
-    let stopped = false
     const options = {
       [lib.customFetch]: async (url: string, init: object): Promise<Response> => {
-        stopped = true
         beforeSend?.()
-        stopped = false
-        answer = await this.#fetch()(url, init as RequestInit)
-        // The body of an error says more than a challenge does, and oauth4webapi would stop at the challenge.
-        answer.headers.delete('www-authenticate')
-        copy = answer.clone()
-        return answer
+        return this.#fetch()(url, init as RequestInit)
       },
-      [lib.allowInsecureRequests]: this.options.allowInsecureLoopback ?? false,
+      // The address is checked where the request is made.
+      [lib.allowInsecureRequests]: true as const,
     }
+    const call = { lib, as, client: this.#client(lib), auth: await this.#clientAuth(), options }
+    let response: Response
     try {
-      return await run({ lib, as, client: this.#client(lib), auth, options })
+      response = await request.send(call)
     } catch (error) {
-      if (stopped) throw error
-      throw toTypedError(error, {
-        provider: this.options.name,
-        what,
-        answer,
-        errorMember: copy?.status === 200 ? await errorMember(copy) : undefined,
-        clock: this.options.clock,
+      const code = (error as { code?: unknown } | null)?.code
+      if (code !== lib.MISSING_SERVER_METADATA && code !== lib.INVALID_SERVER_METADATA) throw error
+      throw new ServerResponseError({
+        what: `Metadata of provider "${name}"`,
+        detail: `name no usable endpoint for the ${what}. Set endpoints.`,
+        reason: 'no_endpoint',
       })
     }
+    return request.read(await readServerAnswer(response, { provider: name, what, clock }), call)
   }
 
   /**
@@ -193,10 +204,14 @@ export class AuthorizationServer {
   }
 
   async #discover(): Promise<oauth.AuthorizationServer> {
-    const { issuer, fetch, allowInsecureLoopback, timeoutMs } = this.options
+    const { issuer, issuerTemplate, fetch, allowInsecureLoopback, timeoutMs } = this.options
     const found = await findMetadata(
       documentReader({ fetch, allowInsecureLoopback, timeoutMs, followWithinOrigin: true }),
-      { urls: metadataUrls(issuer), issuers: [issuer], member: 'token_endpoint' },
+      {
+        urls: metadataUrls(issuer),
+        issuers: issuerTemplate === undefined ? [issuer] : [issuer, issuerTemplate],
+        member: 'token_endpoint',
+      },
     )
     if (!found.ok) throw this.#noMetadata(found)
     return found.fields as unknown as oauth.AuthorizationServer
@@ -234,13 +249,5 @@ export class AuthorizationServer {
           reason: 'no_metadata',
         })
     }
-  }
-}
-
-async function errorMember(answer: Response): Promise<unknown> {
-  try {
-    return ((await answer.json()) as { error?: unknown } | null)?.error
-  } catch {
-    return undefined
   }
 }

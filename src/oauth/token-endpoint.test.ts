@@ -7,7 +7,7 @@ import {
 import { codeOf } from '../../test/support/issuer.js'
 import { systemClock } from '../clock.js'
 import { clientCredentialsGrant } from './client-credentials.js'
-import { refreshGrant } from './refresh.js'
+import { type RefreshAnswer, refreshGrant } from './refresh.js'
 import { AuthorizationServer, type AuthorizationServerOptions } from './server.js'
 
 let hostile: HostileServer
@@ -37,9 +37,10 @@ const answer = (body: unknown, status = 200, headers = {}) => {
   return clientCredentialsGrant(at(), { scopes: ['read'] })
 }
 const answerWith = (members: object) => answer({ ...good, ...members })
-const refresh = (body: unknown, status = 200) => {
+const refresh = (body: unknown, status = 200, more: object = {}) => {
   hostile.routes.set('/token', replyJson(body, status))
-  return refreshGrant(at(), { refreshToken: 'rt-1', granted: ['read', 'write'] })
+  const request = { refreshToken: 'rt-1', granted: ['read', 'write'], ...more }
+  return refreshGrant(at(), request)
 }
 
 describe('a token answer', () => {
@@ -53,7 +54,7 @@ describe('a token answer', () => {
     ['more than a number holds', '1e400', undefined],
     ['negative', -1, undefined],
     ['words', 'soon', undefined],
-    ['null', null, undefined],
+    ['null', null, 300_000],
     ['an object', {}, undefined],
   ])('with a lifetime of %s (O21)', async (_, expiresIn, expectedMs) => {
     const result = answerWith({ expires_in: expiresIn })
@@ -135,7 +136,10 @@ describe('a token answer', () => {
     ['more than was asked (O17)', 'read admin', ['read', 'admin']],
     ['less than was asked (O18)', 'other', ['other']],
     ['none told, which means as asked (O20)', undefined, ['read']],
-    ['none granted', '', []],
+    ['an empty one, which means as asked', '', ['read']],
+    ['null', null, ['read']],
+    ['joined by commas (GitHub)', 'read,repo', ['read', 'repo']],
+    ['one with a comma that nobody asked for', 'a,b', ['a,b']],
     ['spaces and repeats', ' read  read ', ['read']],
   ])('with scopes: %s', async (_, scope, expected) => {
     expect((await answerWith({ scope })).scopes).toEqual(expected)
@@ -146,9 +150,9 @@ describe('a token answer', () => {
   })
 
   it('to a refresh may name no scopes and no new refresh token (O26)', async () => {
-    const result = await refresh(good)
-    expect(result.scopes).toEqual(['read', 'write'])
-    expect(result).not.toHaveProperty('refreshToken')
+    const { tokens } = (await refresh(good)) as Extract<RefreshAnswer, { inOrder: true }>
+    expect(tokens.scopes).toEqual(['read', 'write'])
+    expect(tokens).not.toHaveProperty('refreshToken')
   })
 
   it('with an error code that no server uses keeps nothing of it (O25)', async () => {

@@ -7,6 +7,7 @@ import {
   readAuthorizationResponse,
   redeemCode,
 } from '../oauth/authorization-code.js'
+import { giveBack } from '../oauth/revoke.js'
 import { sameUser, type UserRef } from '../principal.js'
 import type { Held } from '../vault/token-vault.js'
 import { type ConsentPage, consentPage, returnTo } from './consent-page.js'
@@ -21,7 +22,6 @@ import {
 } from './consent-session.js'
 import type { ConsentSettler } from './consent-settler.js'
 import { refusalOf } from './consents.js'
-import { giveBack } from './exchange.js'
 import { DISCONNECTED } from './grant.js'
 import type { GrantKeeper } from './grant-keeper.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'

@@ -44,6 +44,8 @@ export interface ConsentRequest {
   readonly accountHint?: string | undefined
   readonly resource?: string | undefined
   readonly returnUrl?: string | undefined
+  /** What the server wants to know of the user besides (OpenID Connect Core §5.5). */
+  readonly claims?: string | undefined
 }
 
 /** Where a consent stands, as the application sees it. */
@@ -92,6 +94,7 @@ export class Consents {
       [...request.scopes].sort(),
       request.resource ?? null,
       request.returnUrl ?? null,
+      request.claims ?? null,
     ])
     const { workload, user } = acting
     const owner = [workload.issuer ?? null, workload.name, user.issuer, user.subject]
@@ -145,6 +148,7 @@ export class Consents {
       scopes: request.scopes,
       redirectUri,
       resource: request.resource,
+      claims: request.claims,
       parameters: at.provider.authorizationParameters,
     })
     const session: ConsentSession = {

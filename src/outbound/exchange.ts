@@ -2,13 +2,14 @@ import type { Clock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { OAuthRefusedError, ScopeNotGrantedError } from '../errors/outbound.js'
 import { clientCredentialsGrant } from '../oauth/client-credentials.js'
-import { refreshGrant } from '../oauth/refresh.js'
-import { revokeToken } from '../oauth/revoke.js'
-import type { AuthorizationServer, CallOptions } from '../oauth/server.js'
+import { type RefreshAnswer, refreshGrant } from '../oauth/refresh.js'
+import { giveBack } from '../oauth/revoke.js'
+import type { CallOptions } from '../oauth/server.js'
 import type { TokenAnswer } from '../oauth/token-answer.js'
 import type { TokenVault } from '../vault/token-vault.js'
-import { endsGrant, failingAfter, isDefinitive, outcomeUnknown } from './failing.js'
+import { type Failing, failingAfter, failureCode, outcomeUnknown, verdictOn } from './failing.js'
 import {
+  consentScopes,
   DISCONNECTED,
   type Grant,
   type GrantTarget,
@@ -18,10 +19,11 @@ import {
   storedToken,
   unionScopes,
 } from './grant.js'
-import { acquired, ended, refreshed } from './grant-changes.js'
+import { acquired, ended, refreshed, salvaged, suspended } from './grant-changes.js'
 import type { GrantChange, GrantWriter } from './grant-writer.js'
-import { type Renewal, stillServes, type Wanted } from './plan.js'
+import { coolsDown, type Renewal, stillServes, type Wanted } from './plan.js'
 import type { Claim } from './row-leases.js'
+import { SharedRefusals } from './shared-refusals.js'
 
 /** A token, and the grant that it is of. */
 export type Obtained =
@@ -39,11 +41,16 @@ export type Outcome =
   | { readonly step: 'again' }
   | { readonly step: 'lost'; readonly reason: string }
 
-interface Given {
-  readonly answer: TokenAnswer
-  readonly token: StoredToken
-  readonly change: GrantChange
-}
+type Given =
+  | {
+      readonly inOrder: true
+      readonly answer: TokenAnswer
+      readonly token: StoredToken
+      readonly change: GrantChange
+    }
+  | BadAnswer
+
+type BadAnswer = Extract<RefreshAnswer, { inOrder: false }>
 
 /** The lease ended before the request went out: another process may have gone. */
 class LeaseEnded extends Error {}
@@ -54,6 +61,7 @@ export class Exchange {
   readonly #writer: GrantWriter
   readonly #clock: Clock
   readonly #onChanged: (row: string) => void
+  readonly #refusals = new SharedRefusals()
 
   constructor(
     vault: TokenVault,
@@ -74,6 +82,7 @@ export class Exchange {
     } catch (error) {
       return this.#afterFailure(target, wanted, renewal, claim, error)
     }
+    if (!given.inOrder) return this.#afterBadAnswer(target, wanted, renewal, claim, given)
     const { answer, token, change } = given
     const written = await this.#writer.write(target, change)
     this.#onChanged(rowName(target.row))
@@ -84,7 +93,12 @@ export class Exchange {
     const { grant } = written
     const missing = missingScopes(wanted.scopes, token.scopes)
     if (missing.length > 0) {
-      throw new ScopeNotGrantedError({ provider: target.name, missingScopes: missing })
+      throw new ScopeNotGrantedError({
+        provider: target.name,
+        missingScopes: missing,
+        askedScopes: grant.requested,
+        grantedScopes: token.scopes,
+      })
     }
     if (renewal.step === 'acquire') return done({ how: 'issued', token, grant })
     const rotated = grant.refreshToken !== renewal.refreshToken
@@ -95,7 +109,7 @@ export class Exchange {
     const { resource } = wanted
     const claimed = claim.held
     const how: CallOptions = {
-      guarded: true,
+      guardedFor: rowName(target.row),
       beforeSend: () => {
         if (!claim.isLive()) throw new LeaseEnded('The lease has ended.')
       },
@@ -104,18 +118,31 @@ export class Exchange {
       const { answer, requested } = await acquire(target, wanted, renewal.scopes, how)
       const token = storedToken(answer, resource, this.#clock())
       const apply = (now: Grant) => acquired(now, answer, token, requested)
-      return { answer, token, change: { claimed, apply, spent: undefined } }
+      return { inOrder: true, answer, token, change: { claimed, apply, spent: undefined } }
     }
     const { refreshToken } = renewal
-    const request = { refreshToken, granted: claimed.value.scopes, resource }
+    const { scopes: granted, requested, accountSubject: subject } = claimed.value
+    const { refreshWithScope } = target.server.options
+    // Servers do not list what only says what the consent gives; left out of this request, it would be given up.
+    const scopes = unionScopes(
+      requested.filter((scope) => consentScopes.has(scope)),
+      granted,
+    )
+    const request = {
+      ...{ refreshToken, granted, resource, subject },
+      scopes: refreshWithScope ? scopes : undefined,
+    }
     const refresh = () => refreshGrant(target.server, request, how)
-    const answer = await refresh().catch(async (error: unknown) => {
+    const given = await refresh().catch(async (error: unknown) => {
       if (!outcomeUnknown(error) || !(await this.#mayRepeat(target, wanted, claim))) throw error
       return refresh()
     })
+    if (!given.inOrder) return given
+    this.#refusals.clear(target.name)
+    const { tokens: answer } = given
     const token = storedToken(answer, resource, this.#clock())
     const apply = (now: Grant) => refreshed(now, claimed.value, answer, token)
-    return { answer, token, change: { claimed, apply, spent: refreshToken } }
+    return { inOrder: true, answer, token, change: { claimed, apply, spent: refreshToken } }
   }
 
   /**
@@ -129,7 +156,37 @@ export class Exchange {
     return now?.version === claim.held.version && target.server.health.takeRetry()
   }
 
-  /** What a failed exchange means for the grant. Only `invalid_grant` for the token still in the row ends it. */
+  /** The server has acted, and its answer is not in order. What it put in the place of the spent token comes first. */
+  async #afterBadAnswer(
+    target: GrantTarget,
+    wanted: Wanted,
+    renewal: Renewal,
+    claim: Claim,
+    { error, tokens }: BadAnswer,
+  ): Promise<Outcome> {
+    const spent = renewal.step === 'refresh' ? renewal.refreshToken : undefined
+    const { refreshToken } = tokens
+    if (verdictOn(error) === 'dead') {
+      const outcome = await this.#afterFailure(target, wanted, renewal, claim, error)
+      await giveBack(target.server, tokens)
+      return outcome
+    }
+    if (refreshToken === undefined || refreshToken === spent) {
+      return this.#afterFailure(target, wanted, renewal, claim, error)
+    }
+    const claimed = claim.held
+    const failing = failingAfter(claimed.value.failing, error, this.#clock())
+    const apply = (now: Grant) => salvaged(now, refreshToken, failing)
+    const written = await this.#writer.write(target, { claimed, apply, spent })
+    this.#onChanged(rowName(target.row))
+    if (written.superseded) {
+      if (written.now?.reason === DISCONNECTED) await giveBack(target.server, tokens)
+      return { step: 'again' }
+    }
+    return this.#serveOr(error, written.grant, wanted)
+  }
+
+  /** What a failed exchange means for the grant. */
   async #afterFailure(
     target: GrantTarget,
     wanted: Wanted,
@@ -140,38 +197,62 @@ export class Exchange {
     if (error instanceof LeaseEnded) return { step: 'again' }
     if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE')) throw error
     const { value: claimed, version: replaces } = claim.held
-    if (renewal.step === 'refresh' && endsGrant(error)) {
-      const now = await this.#vault.read<Grant>(target.row)
-      if (now?.value.refreshToken !== renewal.refreshToken) return { step: 'again' }
-      const { reason } = error as OAuthRefusedError
-      const dead = ended(claimed, reason!)
-      const wrote = await this.#vault.write(target.row, dead, { replaces })
-      this.#onChanged(rowName(target.row))
-      return wrote === undefined ? { step: 'again' } : { step: 'lost', reason: reason! }
-    }
     const nowMs = this.#clock()
     const { lease: _, ...free } = claimed
     const asked = !isDeputizeError(error, 'ERR_SERVER_UNAVAILABLE')
-    const after = asked ? { ...free, failing: failingAfter(free.failing, error, nowMs) } : free
+    const failing = asked ? failingAfter(free.failing, error, nowMs) : undefined
+    if (renewal.step === 'refresh') {
+      const over = this.#over(target, claimed, error, failing)
+      if (over) {
+        const now = await this.#vault.read<Grant>(target.row)
+        if (now?.value.refreshToken !== renewal.refreshToken) return { step: 'again' }
+        const wrote = await this.#vault.write(target.row, over, { replaces })
+        this.#onChanged(rowName(target.row))
+        const news = wrote !== undefined && claimed.state === 'active'
+        return news ? { step: 'lost', reason: over.reason! } : { step: 'again' }
+      }
+    }
+    const after: Grant = { ...free, ...(failing ? { failing } : {}) }
     // If this fails too, the lease ends by itself.
-    await this.#vault.write(target.row, after, { replaces }).catch(() => undefined)
-    const token = isDefinitive(error) ? undefined : stillServes(free, wanted, nowMs)
-    if (token) return done({ how: 'served', token, grant: after })
+    const wrote = await this.#vault.write(target.row, after, { replaces }).catch(() => undefined)
+    // The user is asked already; this was one more try with what the row still holds.
+    if (claimed.state === 'needs_consent' && failing && wrote !== undefined) {
+      return { step: 'again' }
+    }
+    return this.#serveOr(error, after, wanted)
+  }
+
+  /** The row of a grant that the user has to be asked about; `undefined` while it stays as it is. */
+  #over(
+    target: GrantTarget,
+    claimed: Grant,
+    error: unknown,
+    failing: Failing | undefined,
+  ): Grant | undefined {
+    const verdict = verdictOn(error)
+    const code = failureCode(error)
+    if (verdict === 'dead') return ended(claimed, code)
+    if (failing === undefined) return undefined
+    const { claims } = error as OAuthRefusedError
+    if (verdict === 'asks') return suspended(claimed, failing, claims)
+    if (verdict !== 'ambiguous') return undefined
+    const nowMs = this.#clock()
+    const shared = this.#refusals.note(target.name, code, rowName(target.row), nowMs)
+    if (shared) return undefined
+    const again = claimed.failing?.code === code && !coolsDown(claimed, nowMs)
+    return again ? suspended(claimed, failing, undefined) : undefined
+  }
+
+  /** The token in hand, where the failure leaves it good. */
+  #serveOr(error: unknown, grant: Grant, wanted: Wanted): Outcome {
+    const stays = ['ambiguous', 'rests', 'unknown'].includes(verdictOn(error))
+    const token = stays ? stillServes(grant, wanted, this.#clock()) : undefined
+    if (token) return done({ how: 'served', token, grant })
     throw error
   }
 }
 
 const done = (obtained: Obtained): Outcome => ({ step: 'done', obtained })
-
-/** The user ended the connection while it was made or renewed: what the server just gave is nobody's. */
-export async function giveBack(server: AuthorizationServer, answer: TokenAnswer): Promise<void> {
-  const { refreshToken, accessToken } = answer
-  const request =
-    refreshToken === undefined
-      ? ({ token: accessToken, kind: 'access_token' } as const)
-      : ({ token: refreshToken, kind: 'refresh_token' } as const)
-  await revokeToken(server, request).catch(() => {})
-}
 
 /** Asks for the union; where one of an earlier call's scopes is not allowed any more, for what this call wants alone. */
 async function acquire(

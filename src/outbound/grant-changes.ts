@@ -1,4 +1,5 @@
 import type { TokenAnswer } from '../oauth/token-answer.js'
+import type { Failing } from './failing.js'
 import { type Grant, type StoredToken, withToken } from './grant.js'
 
 /** The row once the agent got a token in its own name. */
@@ -22,10 +23,11 @@ export function refreshed(
   answer: TokenAnswer,
   token: StoredToken,
 ): Grant {
-  const { lease: _, failing: _failing, ...rest } = now
+  const { lease: _, failing: _failing, reason: _reason, claims: _claims, ...rest } = now
   const refreshToken = answer.refreshToken ?? now.refreshToken
-  const grant = {
+  const grant: Grant = {
     ...rest,
+    state: 'active',
     ...(refreshToken === undefined ? {} : { refreshToken }),
     refreshedAtMs: token.issuedAtMs,
   }
@@ -37,12 +39,32 @@ export function refreshed(
   )
 }
 
+/** The row once a refresh token was spent for an answer that is not in order: the new one in it is kept. */
+export function salvaged(now: Grant, refreshToken: string, failing: Failing): Grant {
+  const { lease: _, ...rest } = now
+  return { ...rest, refreshToken, failing }
+}
+
 /** The row once the server refused its refresh token: kept, without a secret, so that one can see why. */
 export function ended(grant: Grant, reason: string): Grant {
   const { refreshToken: _, lease: _lease, failing: _failing, ...rest } = grant
   return { ...rest, state: 'needs_consent', reason, tokens: [] }
 }
 
+/** The row once the user has to be asked, though its refresh token may be good: it stays, and is tried again first. */
+export function suspended(grant: Grant, failing: Failing, claims: string | undefined): Grant {
+  const { lease: _, claims: _claims, ...rest } = grant
+  return {
+    ...rest,
+    state: 'needs_consent',
+    reason: failing.code,
+    failing,
+    ...(claims === undefined ? {} : { claims }),
+    tokens: [],
+  }
+}
+
 function sameScopes(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((scope) => b.includes(scope))
+  const has = new Set(b)
+  return a.length === b.length && a.every((scope) => has.has(scope))
 }

@@ -33,7 +33,15 @@ export interface Grant {
   readonly scopes: readonly string[]
   /** Scopes that were asked for. */
   readonly requested: readonly string[]
+  /** Those of `requested` that the consent did not bring. */
+  readonly notGranted?: readonly string[]
+  /**
+   * In a grant that needs consent it is one that was refused in words that are not clear about it: it is tried once more
+   * before the user is asked.
+   */
   readonly refreshToken?: string
+  /** What the server wants to know of the user besides, for the next consent. */
+  readonly claims?: string
   /** The account's subject at an OpenID provider: the same label never becomes another account. */
   readonly accountSubject?: string
   /** One a resource. */
@@ -122,7 +130,9 @@ export const consentScopes: ReadonlySet<string> = new Set(['openid', 'offline_ac
 
 /** Those of `wanted` that `granted` lacks. */
 export function missingScopes(wanted: readonly string[], granted: readonly string[]): string[] {
-  return wanted.filter((scope) => !consentScopes.has(scope) && !granted.includes(scope))
+  if (wanted.length === 0) return []
+  const has = new Set(granted)
+  return wanted.filter((scope) => !consentScopes.has(scope) && !has.has(scope))
 }
 
 /** Every scope of the lists once, in order. */

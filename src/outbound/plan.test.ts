@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Failing } from './failing.js'
 import { emptyGrant, type Grant, type StoredToken } from './grant.js'
 import { isFresh, planToken, stillServes, type Wanted } from './plan.js'
 
@@ -54,6 +55,13 @@ describe('a token that nears its end', () => {
   })
 })
 
+const failed = (more: Partial<Grant>, of: Grant = grant, how: Partial<Failing> = {}): Grant => ({
+  ...of,
+  failing: { code: 'x', sinceMs: now, lastMs: now, count: 1, nextTryMs: now + 1, ...how },
+  ...more,
+})
+const refused = (notGranted: string[]): Grant => ({ ...grant, notGranted })
+
 describe('planToken', () => {
   it.each<[string, Grant | undefined, Wanted, string]>([
     ['nothing held', undefined, user(), 'consent'],
@@ -71,7 +79,50 @@ describe('planToken', () => {
     ['another was refused', grant, user({ rejected: 'old' }), 'use'],
     ['refused, no refresh token', withoutRefresh, user({ rejected: 't' }), 'consent'],
     ['another resource', grant, user({ resource: 'https://b.example' }), 'refresh'],
-    ['not honoured any more', { ...grant, state: 'needs_consent' }, user(), 'consent'],
+    ['not honoured any more', { ...withoutRefresh, state: 'needs_consent' }, user(), 'consent'],
+    ['in doubt, tried once more', { ...grant, state: 'needs_consent' }, user(), 'refresh'],
+    ['in doubt, tried a moment ago', failed({ state: 'needs_consent' }), user(), 'consent'],
+    [
+      'in doubt, more scopes',
+      { ...grant, state: 'needs_consent' },
+      user({ scopes: ['x'] }),
+      'consent',
+    ],
+    ['failed a moment ago, a token left', failed({}, stale(60_000)), user(), 'use'],
+    ['failed a moment ago, none left', failed({}, stale(-1)), user(), 'refresh'],
+    ['refused a moment ago, none left', failed({}, stale(-1), { holds: true }), user(), 'rest'],
+    [
+      'refused a moment ago, a token left',
+      failed({}, stale(60_000), { holds: true }),
+      user(),
+      'use',
+    ],
+    ['refused a moment ago, as self', failed({}, stale(-1), { holds: true }), self(), 'rest'],
+    [
+      'refused at a time that no cool-down reaches',
+      failed({}, stale(-1), { holds: true, nextTryMs: now + 600_001 }),
+      user(),
+      'refresh',
+    ],
+    [
+      'a scope asked for and not granted',
+      refused(['admin']),
+      user({ scopes: ['admin'] }),
+      'not-granted',
+    ],
+    [
+      'a scope that another consent did not get',
+      refused(['x']),
+      user({ scopes: ['admin'] }),
+      'consent',
+    ],
+    ['what was granted, beside one that was not', refused(['admin']), user(), 'use'],
+    [
+      'not granted, and not honoured any more',
+      { ...refused(['admin']), state: 'needs_consent' },
+      user({ scopes: ['admin'] }),
+      'consent',
+    ],
     [
       'a token that covers less than the grant',
       { ...grant, tokens: [{ ...token, scopes: ['write'] }] },

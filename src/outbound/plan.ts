@@ -1,4 +1,5 @@
 import type { Flow } from '../providers/provider.js'
+import { MAX_COOL_DOWN_MS } from './failing.js'
 import {
   type Grant,
   missingScopes,
@@ -27,6 +28,17 @@ export type TokenPlan =
       readonly scopes: readonly string[]
       /** Those of the wanted scopes that are not granted. */
       readonly missing: readonly string[]
+      /** What the server wants to know of the user besides. */
+      readonly claims?: string
+    }
+  /** The server would not serve this grant a moment ago, and nobody asks it now. */
+  | { readonly step: 'rest'; readonly reason: string; readonly untilMs: number }
+  /** A consent asked for these scopes and did not bring them: the next one would end the same. */
+  | {
+      readonly step: 'not-granted'
+      readonly missing: readonly string[]
+      readonly asked: readonly string[]
+      readonly granted: readonly string[]
     }
 
 /** What is wanted of a grant. */
@@ -53,9 +65,10 @@ function isDue(grant: Grant, token: StoredToken, nowMs: number): boolean {
   return nowMs >= (token.renewFromMs ?? Number.POSITIVE_INFINITY) && !coolsDown(grant, nowMs)
 }
 
-/** Whether renewing failed a moment ago. */
+/** Whether renewing failed a moment ago. What is further ahead than any cool-down is another clock's mistake. */
 export function coolsDown(grant: Grant, nowMs: number): boolean {
-  return nowMs < (grant.failing?.nextTryMs ?? Number.NEGATIVE_INFINITY)
+  const leftMs = (grant.failing?.nextTryMs ?? Number.NEGATIVE_INFINITY) - nowMs
+  return leftMs > 0 && leftMs <= MAX_COOL_DOWN_MS
 }
 
 /**
@@ -86,21 +99,39 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
       step: 'acquire',
       scopes: unionScopes(wanted.defaultScopes, held?.scopes ?? [], wanted.scopes),
     }
-    return usable ? use(held, renewal) : renewal
+    return usable ? use(held, renewal) : (resting(grant, wanted, nowMs) ?? renewal)
   }
 
   const active = grant?.state === 'active'
-  const missing = missingScopes(wanted.scopes, active ? grant.scopes : [])
-  if (active && missing.length === 0) {
+  const missing = missingScopes(wanted.scopes, grant?.scopes ?? [])
+  if (grant !== undefined && missing.length === 0) {
     const renewal: Renewal | undefined =
       grant.refreshToken === undefined
         ? undefined
         : { step: 'refresh', refreshToken: grant.refreshToken }
-    if (usable) return use(held, renewal)
-    if (renewal) return renewal
+    if (active && usable) return use(held, renewal)
+    if (active && renewal) return resting(grant, wanted, nowMs) ?? renewal
+    if (renewal && !coolsDown(grant, nowMs)) return renewal
+  }
+  if (active && missing.some((scope) => grant.notGranted?.includes(scope))) {
+    return { step: 'not-granted', missing, asked: grant.requested, granted: grant.scopes }
   }
   const scopes = unionScopes(wanted.defaultScopes, grant?.scopes ?? [], wanted.scopes)
-  return { step: 'consent', scopes, missing }
+  return {
+    step: 'consent',
+    scopes,
+    missing: active ? missing : missingScopes(wanted.scopes, []),
+    ...(grant?.claims === undefined ? {} : { claims: grant.claims }),
+  }
+}
+
+/** What to do while renewing has just failed: the token in hand, however little is left of it, or nothing at all. */
+function resting(grant: Grant | undefined, wanted: Wanted, nowMs: number): TokenPlan | undefined {
+  if (grant?.failing === undefined || !coolsDown(grant, nowMs)) return undefined
+  const token = stillServes(grant, wanted, nowMs)
+  if (token) return { step: 'use', token }
+  const { code: reason, nextTryMs: untilMs, holds } = grant.failing
+  return holds ? { step: 'rest', reason, untilMs } : undefined
 }
 
 /** Whether a token that could not be renewed may still be served: it covers what is wanted and has not ended. */

@@ -1,11 +1,12 @@
 import type { Clock } from '../clock.js'
+import { ScopeNotGrantedError, ServerUnavailableError } from '../errors/outbound.js'
 import { VaultUnavailableError } from '../errors/vault.js'
 import { SingleFlight } from '../single-flight.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import { Exchange, type Obtained as Given } from './exchange.js'
 import { type Grant, type GrantTarget, rowName } from './grant.js'
 import { GrantWriter } from './grant-writer.js'
-import { coolsDown, planToken, stillServes, type TokenPlan, type Wanted } from './plan.js'
+import { planToken, stillServes, type TokenPlan, type Wanted } from './plan.js'
 import { RowLeases } from './row-leases.js'
 import { RowMutex } from './row-mutex.js'
 import { defaultTiming, pause, type Timing } from './timing.js'
@@ -17,6 +18,7 @@ export type Obtained =
       readonly how: 'consent'
       readonly scopes: readonly string[]
       readonly missing: readonly string[]
+      readonly claims?: string
       /** Why a grant that was there is not honoured any more; only where this call found it out. */
       readonly lost?: string
     }
@@ -27,6 +29,9 @@ export interface EngineOptions {
   /** Told the name of every row that this engine has changed. */
   readonly onChanged?: ((row: string) => void) | undefined
 }
+
+/** What is left when the user need not be asked and there is something to be had. */
+type ActivePlan = Exclude<TokenPlan, { step: 'rest' | 'not-granted' }>
 
 /** How often one call starts over because a row changed under it. */
 const MAX_ROUNDS = 20
@@ -70,14 +75,25 @@ export class RefreshEngine {
       return { how: 'served', token: plan.token, grant: held!.value }
     }
     if (plan.step === 'consent') return consentOf(plan)
-    return (held && this.#resting(held.value, wanted)) ?? this.#fly(target, wanted, false)
+    this.#refuse(target, plan)
+    return this.#fly(target, wanted, false)
   }
 
-  /** The token in hand, however little is left of it, while renewing it has just failed. */
-  #resting(grant: Grant, wanted: Wanted): Obtained | undefined {
-    const nowMs = this.#clock()
-    const token = coolsDown(grant, nowMs) ? stillServes(grant, wanted, nowMs) : undefined
-    return token && { how: 'served', token, grant }
+  /** @throws {@link ServerUnavailableError} {@link ScopeNotGrantedError} The plan is to get nothing. */
+  #refuse({ name }: GrantTarget, plan: TokenPlan): asserts plan is ActivePlan {
+    if (plan.step === 'rest') {
+      const retryAfterMs = Math.max(1, Math.ceil(plan.untilMs - this.#clock()))
+      const { reason } = plan
+      throw new ServerUnavailableError({ provider: name, reason, retryAfterMs, grant: true })
+    }
+    if (plan.step === 'not-granted') {
+      throw new ScopeNotGrantedError({
+        provider: name,
+        missingScopes: plan.missing,
+        askedScopes: plan.asked,
+        grantedScopes: plan.granted,
+      })
+    }
   }
 
   async #fly(target: GrantTarget, wanted: Wanted, ahead: boolean): Promise<Obtained> {
@@ -103,6 +119,7 @@ export class RefreshEngine {
       const held = await this.#vault.read<Grant>(target.row)
       const plan = planToken(held?.value, wanted, this.#clock())
       if (plan.step === 'consent') return consentOf(plan, lost)
+      this.#refuse(target, plan)
       const elsewhere = this.#leases.heldElsewhere(target, held)
       const renewal = plan.step === 'use' ? plan.ahead : plan
       if (plan.step === 'use' && (!ahead || !renewal || elsewhere)) {
@@ -113,8 +130,6 @@ export class RefreshEngine {
         continue
       }
       round++
-      const resting = held && this.#resting(held.value, wanted)
-      if (resting) return resting
       try {
         target.server.health.check()
       } catch (error) {
@@ -137,6 +152,6 @@ export class RefreshEngine {
 }
 
 function consentOf(plan: Extract<TokenPlan, { step: 'consent' }>, lost?: string): Obtained {
-  const { scopes, missing } = plan
-  return { how: 'consent', scopes, missing, ...(lost === undefined ? {} : { lost }) }
+  const { step: _, ...consent } = plan
+  return { how: 'consent', ...consent, ...(lost === undefined ? {} : { lost }) }
 }

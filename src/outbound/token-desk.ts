@@ -111,7 +111,12 @@ export class TokenDesk {
       this.#parts.cache?.dropWish(acting, asked)
       const { account } = found
       if (waited && obtained.missing.length > 0) {
-        throw new ScopeNotGrantedError({ provider: at.name, missingScopes: obtained.missing })
+        throw new ScopeNotGrantedError({
+          provider: at.name,
+          missingScopes: obtained.missing,
+          askedScopes: obtained.scopes,
+          grantedScopes: missingScopes(obtained.scopes, obtained.missing),
+        })
       }
       request.signal?.throwIfAborted() // nobody is there to show a link to
       const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
@@ -120,6 +125,7 @@ export class TokenDesk {
         accountHint: account,
         resource: request.resource,
         returnUrl: request.returnUrl,
+        claims: obtained.claims,
       })
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
       // Asked once and still without a token (one that ended at once, say): the user is not kept busy.

@@ -1,6 +1,7 @@
 import { describeAddress, isLoopback } from '../address.js'
 import { isWellFormed } from '../bytes.js'
 import { printable } from '../errors/base.js'
+import { isScope, MAX_SCOPES } from '../oauth/scopes.js'
 
 /**
  * Checks the option `origins` and gives it normalised.
@@ -40,8 +41,11 @@ export function checkOrigins(
  */
 export function checkScopes(scopes: readonly string[], option: string): readonly string[] {
   if (!Array.isArray(scopes)) throw new TypeError(`${option} must be an array of strings.`)
+  if (scopes.length > MAX_SCOPES) {
+    throw new TypeError(`${option} takes at most ${MAX_SCOPES} scopes; got ${scopes.length}.`)
+  }
   for (const scope of scopes) {
-    if (typeof scope !== 'string' || !/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/.test(scope)) {
+    if (!isScope(scope)) {
       throw new TypeError(
         `${option} takes one scope an entry (RFC 6749 §3.3: visible ASCII without quotes and backslashes); got ${printable(scope)}.`,
       )
