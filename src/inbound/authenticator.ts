@@ -123,7 +123,7 @@ export function checkAuthenticators(
     for (const issuer of (authenticator as Authenticator).issuers ?? []) {
       if (issuers.has(issuer)) {
         throw new TypeError(
-          `Two authenticators stand for issuer "${printable(issuer)}". Merge them: lists in options are any-of.`,
+          `Two authenticators stand for issuer "${printable(issuer)}". Merge them: lists in options are any-of. introspection() with subjectClaim cannot stand beside another, since each would know the same user by another name.`,
         )
       }
       issuers.add(issuer)

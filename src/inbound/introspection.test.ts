@@ -18,6 +18,7 @@ import { InboundAuthError } from '../errors/inbound.js'
 import { presentedToken } from '../principal.js'
 import { type IntrospectionOptions, introspection } from './introspection.js'
 import { jwtBearer } from './jwt-bearer.js'
+import { stsIdentity } from './sts-identity.js'
 
 const clock = fakeClock()
 const key = makeKey()
@@ -141,6 +142,9 @@ describe('introspection', () => {
 
   it.each<[object, string | undefined]>([
     [{ token_type: 'bearer' }, undefined],
+    [{ token_type: 'access_token' }, undefined],
+    [{ token_type: 'access_token', token_use: 'refresh_token' }, 'ERR_TOKEN_TYPE'],
+    [{ token_type: 'id_token' }, 'ERR_TOKEN_TYPE'],
     [{ token_type: 'refresh_token' }, 'ERR_TOKEN_TYPE'],
     [{ token_type: undefined }, 'ERR_TOKEN_TYPE'],
     [{ token_type: undefined, token_use: 'access_token' }, undefined],
@@ -167,10 +171,149 @@ describe('introspection', () => {
     ).toBeUndefined()
   })
 
-  it('knows the token of a client by its missing subject', async () => {
-    claims.sub = undefined
-    const principal = await make().verifyToken('opaque')
-    expect([principal.subject, principal.user]).toEqual(['web', undefined])
+  const named = { subjectClaim: 'username' } as const
+  const asClient = { tokensWithoutSubject: 'client' } as const
+  it.each<[string, object, Partial<IntrospectionOptions>, [string, boolean] | RegExp]>([
+    // as it is by default
+    ['sub', {}, {}, ['u1', true]],
+    ['sub and username', { username: 'ann' }, {}, ['u1', true]],
+    ['sub that is the client', { sub: 'web' }, {}, ['web', false]],
+    ['no sub', { sub: undefined }, {}, /no sub.*subjectClaim.*tokensWithoutSubject: 'client'/],
+    ['no sub, but username', { sub: undefined, username: 'ann' }, {}, /subjectClaim/],
+    ['sub null', { sub: null }, {}, /sub is not/],
+    ['sub empty', { sub: '' }, {}, /sub is not/],
+    // a client's own
+    ['sub', {}, asClient, ['u1', true]],
+    ['no sub', { sub: undefined }, asClient, ['web', false]],
+    [
+      'neither sub nor client',
+      { sub: undefined, client_id: undefined },
+      asClient,
+      /neither sub nor/,
+    ],
+    [
+      'no sub, but username',
+      { sub: undefined, username: 'ann' },
+      asClient,
+      /username names a user/,
+    ],
+    [
+      'no sub, username null',
+      { sub: undefined, username: null },
+      asClient,
+      /username names a user/,
+    ],
+    ['sub null', { sub: null }, asClient, /sub is not/],
+    ['sub empty', { sub: '' }, asClient, /sub is not/],
+    ['sub a number', { sub: 7 }, asClient, /sub is not/],
+    // another member
+    ['username alone', { sub: undefined, username: 'ann' }, named, ['ann', true]],
+    ['username beside sub', { username: 'ann' }, named, ['ann', true]],
+    [
+      'username beside a sub that is the client',
+      { sub: 'web', username: 'ann' },
+      named,
+      ['ann', true],
+    ],
+    ['username like the client', { username: 'web' }, named, ['web', true]],
+    ['username like the client, twice', { sub: 'web', username: 'web' }, named, ['web', true]],
+    [
+      'a word of Auth0 beside it',
+      { username: 'ann', gty: 'client-credentials' },
+      named,
+      ['ann', true],
+    ],
+    ['no username', {}, named, /no username.*subjectClaim/],
+    ['no username, sub is the client', { sub: 'web' }, named, /no username/],
+    ['username null', { username: null }, named, /username is not/],
+    ['username empty', { username: '' }, named, /username is not/],
+    ['username blank', { username: ' ' }, named, /username is not/],
+    ['username a number', { username: 7 }, named, /username is not/],
+    ['username a list', { username: ['ann'] }, named, /username is not/],
+    // both
+    ['username', { username: 'ann' }, { ...named, ...asClient }, ['ann', true]],
+    ['username like the client', { username: 'web' }, { ...named, ...asClient }, ['web', true]],
+    ['neither', { sub: undefined }, { ...named, ...asClient }, ['web', false]],
+    ['a sub that is the client', { sub: 'web' }, { ...named, ...asClient }, ['web', false]],
+    ['a sub of somebody', {}, { ...named, ...asClient }, /sub names a user/],
+    [
+      'username null',
+      { sub: undefined, username: null },
+      { ...named, ...asClient },
+      /username is not/,
+    ],
+    [
+      'no client',
+      { sub: undefined, client_id: undefined },
+      { ...named, ...asClient },
+      /neither username/,
+    ],
+    // a member that is none of RFC 7662
+    ['uid', { uid: 'u-9' }, { subjectClaim: 'uid' }, ['u-9', true]],
+    [
+      'no uid, but username',
+      { sub: undefined, username: 'ann' },
+      { subjectClaim: 'uid', ...asClient },
+      /username names a user/,
+    ],
+    ['__proto__', {}, { subjectClaim: '__proto__' }, /no __proto__/],
+    ['constructor', {}, { subjectClaim: 'constructor' }, /no constructor/],
+  ])('knows whose a token is by %s %j, with %j: %s', async (_, answer, options, expected) => {
+    claims = { ...claims, ...answer }
+    const result = await make(options)
+      .verifyToken('opaque')
+      .catch((e: InboundAuthError) => e)
+    if (expected instanceof RegExp) {
+      expect(result).toMatchObject({ code: 'ERR_BAD_CLAIMS', status: 401 })
+      expect((result as InboundAuthError).reason).toMatch(expected)
+    } else {
+      const [subject, isUser] = expected
+      const user = isUser ? { issuer: server.origin, subject } : undefined
+      expect(result).toMatchObject({ subject, clientId: claims.client_id })
+      expect((result as { user?: object }).user).toEqual(user)
+    }
+  })
+
+  it('refuses a jwtBearer of the issuer beside users by another name', () => {
+    const issuer = server.origin
+    const bearer = jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'] })
+    for (const options of [{}, asClient]) {
+      expect(
+        () => new InboundVerifier({ authenticators: [bearer, introspection(optionsOf(options))] }),
+      ).not.toThrow()
+    }
+    const authenticators = [bearer, introspection(optionsOf(named))]
+    expect(() => new InboundVerifier({ authenticators })).toThrow(/subjectClaim/)
+  })
+
+  it.each<[object, Partial<IntrospectionOptions>, string | undefined]>([
+    [{}, {}, 'ERR_PROOF_REQUIRED'],
+    [{}, { dpop: {} }, 'ERR_PROOF_REQUIRED'],
+    [{}, { allowUntypedTokens: true }, 'ERR_PROOF_REQUIRED'],
+    [{ cnf: {} }, {}, 'ERR_PROOF_REQUIRED'],
+    [{ cnf: null }, {}, 'ERR_PROOF_REQUIRED'],
+    [{ cnf: { 'x5t#S256': 'a'.repeat(43) } }, {}, 'ERR_PROOF_REQUIRED'],
+    [{ cnf: { jkt: 'a'.repeat(43) } }, { dpop: {} }, 'ERR_PROOF_REQUIRED'], // sent as a bearer
+  ])('refuses a DPoP token as a bearer: %j with %j', async (answer, options, code) => {
+    for (const token_type of ['DPoP', 'dpop']) {
+      claims = { ...claims, token_type, ...answer }
+      const verifier = new InboundVerifier({
+        authenticators: [introspection(optionsOf(options))],
+        resource: 'https://agent.example',
+        clock,
+      })
+      expect(await codeOf(verifier.verifyToken('opaque'))).toBe(code)
+      expect(await codeOf(verifier.verifyToken('opaque'))).toBe(code) // from what is kept
+    }
+  })
+
+  it('stands beside stsIdentity, whose tokens it never sends', async () => {
+    const sts = stsIdentity({ serverId: 'agent', allowedAccounts: ['111122223333'] })
+    const both = new InboundVerifier({ authenticators: [introspection(optionsOf()), sts], clock })
+    expect(await codeOf(both.verifyToken('deputize-aws-v1.aHR0cHM6Ly94'))).toMatch(/^ERR_MALFORMED/)
+    expect((await both.verifyToken('opaque')).subject).toBe('u1')
+    await codeOf(make().verifyToken('deputize-aws-v1.aHR0cHM6Ly94'))
+    expect(asked.length).toBe(1)
   })
 
   it('J57 asks again after cacheMs, after exp, and never serves a token for another', async () => {
@@ -344,6 +487,11 @@ describe('introspection', () => {
     [{ cacheMs: 60_001 }, /cacheMs/],
     [{ cacheMs: Number.NaN }, /cacheMs/],
     [{ allowUntypedTokens: 'yes' }, /allowUntypedTokens/],
+    [{ subjectClaim: '' }, /subjectClaim/],
+    [{ subjectClaim: ['username'] }, /subjectClaim/],
+    [{ subjectClaim: 'client_id' }, /subjectClaim/],
+    [{ tokensWithoutSubject: 'user' }, /tokensWithoutSubject/],
+    [{ tokensWithoutSubject: true }, /tokensWithoutSubject/],
     [{ dpop: true }, /dpop/],
     [{ scopes: [] }, /no option "scopes"/],
   ])('refuses the options %j', (changes, message) => {

@@ -1,22 +1,23 @@
 import { checkIssuerUrl, checkUrl } from '../address.js'
+import { IDENTITY_TOKEN_PREFIX } from '../aws/signed-identity.js'
 import { MINUTE_MS, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Fetch } from '../http.js'
 import { actorOf } from '../jwt/actor.js'
-import { DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
+import { badClaims, DEFAULT_CLOCK_TOLERANCE_MS, identifier, readClaims } from '../jwt/claims.js'
 import { MAX_TOKEN_BYTES } from '../jwt/strict-parse.js'
 import { type ClientAuthMethod, checkClient } from '../oauth/client-auth.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret, type SecretInput } from '../secret.js'
-import type { JsonObject } from '../strict-json.js'
+import { isJsonObject, type JsonObject } from '../strict-json.js'
 import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
 import type { Authenticator, Recognition } from './authenticator.js'
 import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules.js'
 import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
 import { type DpopOptions, DpopVerifier } from './dpop.js'
 import { IntrospectionClient } from './introspection-client.js'
-import { checkBoolean, checkTransport, inRange } from './option-checks.js'
+import { checkBoolean, checkTransport, inRange, wrong } from './option-checks.js'
 import { provePossession, requireBinding } from './possession.js'
 
 /** How opaque tokens are judged, and which are accepted. Fields are ANDed, lists are any-of. */
@@ -37,6 +38,17 @@ export interface IntrospectionOptions {
   readonly allowedScopes?: readonly string[] | undefined
   /** Rules about members of the answer; every rule must hold. */
   readonly customClaims?: readonly ClaimRule[] | undefined
+  /**
+   * The member of the answer that names the user, such as `username`, for a server that gives no `sub`. It takes the place
+   * of `sub` in every answer, also in those that have one, so that no user is known by two names. Then no `jwtBearer` of
+   * the same issuer can stand beside.
+   */
+  readonly subjectClaim?: string | undefined
+  /**
+   * `'client'`: a token whose answer names no user is the client's own, and the principal has no `user`. Default: it is
+   * refused, since RFC 7662 lets a server leave out whose token it is.
+   */
+  readonly tokensWithoutSubject?: 'client' | undefined
   /** How long an answer serves again. Milliseconds, 0 to 60 000; default 10 000. A token revoked meanwhile is still accepted. */
   readonly cacheMs?: number | undefined
   /** Accepts an answer that does not say what kind of token it is: for servers that never tell a refresh token active here. */
@@ -59,6 +71,8 @@ const known: KnownOptions<IntrospectionOptions> = {
   allowedClients: true,
   allowedScopes: true,
   customClaims: true,
+  subjectClaim: true,
+  tokensWithoutSubject: true,
   cacheMs: true,
   allowUntypedTokens: true,
   dpop: true,
@@ -75,6 +89,8 @@ interface Rules extends CallerRules {
   readonly issuer: string
   readonly customClaims: readonly ClaimRule[]
   readonly allowUntypedTokens: boolean
+  readonly subjectClaim: string
+  readonly clientTokens: boolean
 }
 
 /**
@@ -101,6 +117,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
     ...checkCallers(options),
     customClaims: customClaims === undefined ? [] : checkClaimRules(customClaims, 'customClaims'),
     allowUntypedTokens: options.allowUntypedTokens ?? false,
+    ...checkSubjects(options),
   }
   const client = new IntrospectionClient({
     issuer: rules.issuer,
@@ -119,9 +136,13 @@ export function introspection(options: IntrospectionOptions): Authenticator {
       : new DpopVerifier(options.dpop, DEFAULT_CLOCK_TOLERANCE_MS)
   return Object.freeze({
     name: 'introspection' as const,
+    // Users by another name must not meet those that a JWT of the issuer names by sub.
+    ...(rules.subjectClaim === 'sub' ? {} : { issuers: Object.freeze([rules.issuer]) }),
     recognise: (request): Recognition => {
       const token = request.bearerToken ?? (dpop ? request.dpopToken : undefined)
-      if (token === undefined || looksLikeJws(token)) return { kind: 'absent' }
+      if (token === undefined || looksLikeJws(token) || token.startsWith(IDENTITY_TOKEN_PREFIX)) {
+        return { kind: 'absent' }
+      }
       if (token.length > MAX_TOKEN_BYTES) {
         const reason = `the token is longer than ${MAX_TOKEN_BYTES} bytes`
         return { kind: 'foreign', error: new InboundAuthError('ERR_TOKEN_TOO_LARGE', { reason }) }
@@ -158,10 +179,9 @@ function judge(rules: Rules, claims: JsonObject, token: string, nowMs: number): 
     throw new InboundAuthError('ERR_UNKNOWN_ISSUER', { reason: 'iss is another issuer' })
   }
   const clientId = clientOf(claims, { clientClaims: ['client_id'] })
-  // RFC 7662 §2.2 requires active alone. A token without a subject is the client's own.
-  const subject = claims.sub === undefined ? clientId : identifier(claims.sub, 'sub')
+  const { subject, user } = subjectOf(rules, claims, clientId)
   const { audience, expiresAtMs } = readClaims(
-    { exp: NO_EXPIRY, ...claims, sub: subject ?? null },
+    { exp: NO_EXPIRY, ...claims, sub: subject },
     { nowMs },
   )
   const scopes = scopesOf(claims, { scopeClaims: ['scope'] })
@@ -172,28 +192,80 @@ function judge(rules: Rules, claims: JsonObject, token: string, nowMs: number): 
     {
       method: 'introspection',
       issuer,
-      subject: subject!,
+      subject,
       ...(clientId === undefined ? {} : { clientId }),
       scopes,
       audience,
       ...(actor ? { actor } : {}),
       claims,
       ...(claims.exp === undefined ? {} : { expiresAtMs }),
-      ...(isOwnToken(claims, subject!, clientId) ? {} : { user: { issuer, subject: subject! } }),
+      ...(user ? { user: { issuer, subject } } : {}),
     },
     new Secret(token),
   )
+}
+
+interface Subject {
+  readonly subject: string
+  /** Whether the subject is a user, and not the client itself. */
+  readonly user: boolean
+}
+
+/** Whose token it is. RFC 7662 §2.2 requires `active` alone: what is not told is not guessed. */
+function subjectOf(rules: Rules, claims: JsonObject, clientId: string | undefined): Subject {
+  const { subjectClaim, clientTokens } = rules
+  const named = claims[subjectClaim]
+  if (named !== undefined) {
+    const subject = identifier(named, subjectClaim)
+    // What `sub` says of a client (RFC 9068 §2.2) another member does not: a user may be named like the client.
+    const own = subjectClaim === 'sub' && isOwnToken(claims, subject, clientId)
+    return { subject, user: !own }
+  }
+  if (!clientTokens) {
+    throw badClaims(
+      `the answer has no ${subjectClaim}, so that nobody knows whose token it is: set subjectClaim to the member that names the user, or tokensWithoutSubject: 'client' if such tokens are the clients' own`,
+    )
+  }
+  const { sub, username } = claims
+  if (username !== undefined || (sub !== undefined && sub !== clientId)) {
+    throw badClaims(
+      `the answer has no ${subjectClaim}, but ${sub === undefined ? 'username' : 'sub'} names a user: a client's own token has neither`,
+    )
+  }
+  if (clientId === undefined)
+    throw badClaims(`the answer has neither ${subjectClaim} nor client_id`)
+  return { subject: clientId, user: false }
 }
 
 /** A server tells refresh tokens active, too: the answer must say in some words that this is an access token. */
 function refuseOtherKinds(claims: JsonObject, allowUntyped: boolean): void {
   refuseOtherUses(claims)
   const type = claims.token_type
+  const name = typeof type === 'string' ? type.toLowerCase() : undefined
+  if (name === 'dpop' && !(isJsonObject(claims.cnf) && claims.cnf.jkt !== undefined)) {
+    throw new InboundAuthError('ERR_PROOF_REQUIRED', {
+      reason:
+        'token_type is DPoP, and the answer does not say to which key the token is bound (cnf.jkt)',
+    })
+  }
   const named =
-    (typeof type === 'string' && ['bearer', 'dpop'].includes(type.toLowerCase())) ||
+    (name !== undefined && ['bearer', 'dpop', 'access_token'].includes(name)) ||
     (type === undefined && (claims.token_use !== undefined || claims.typ !== undefined))
   if (named || (type === undefined && allowUntyped)) return
   throw new InboundAuthError('ERR_TOKEN_TYPE', {
     reason: 'the answer does not say that this is an access token (token_type)',
   })
+}
+
+function checkSubjects(
+  options: IntrospectionOptions,
+): Pick<Rules, 'subjectClaim' | 'clientTokens'> {
+  const { subjectClaim = 'sub', tokensWithoutSubject } = options
+  if (typeof subjectClaim !== 'string' || subjectClaim === '' || subjectClaim === 'client_id') {
+    throw wrong('subjectClaim', subjectClaim, 'must be the name of the member that names the user')
+  }
+  if (tokensWithoutSubject !== undefined && tokensWithoutSubject !== 'client') {
+    throw wrong('tokensWithoutSubject', tokensWithoutSubject, 'must be "client", or left out')
+  }
+  return { subjectClaim, clientTokens: tokensWithoutSubject === 'client' }
 }
