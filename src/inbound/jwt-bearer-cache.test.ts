@@ -6,11 +6,13 @@ import {
   fakeClock,
   json,
   makeKey,
+  OIDC_PATH,
   signToken,
   startIssuer,
   type TestIssuer,
 } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
+import { KeySet } from '../jwt/key-set.js'
 import { PublicKey } from '../jwt/public-key.js'
 import { VerifiedCache } from '../jwt/verified-cache.js'
 import type { Authenticator } from './authenticator.js'
@@ -250,5 +252,51 @@ describe('a token whose key was withdrawn', () => {
     await verifier.verifyToken(token({}, next))
     expect(server.count('/jwks')).toBe(3)
     expect(await codeOf(verifier.verifyToken(one))).toBe('ERR_UNKNOWN_KEY')
+  })
+
+  it('is not remembered when its key left while it was verified', async () => {
+    const { find } = KeySet.prototype
+    const verifier = verifierOf(
+      jwtBearer({
+        issuer,
+        jwksUri: `${server.origin}/jwks`,
+        allowedAudience: ['me'],
+        allowInsecureLoopback: true,
+      }),
+    )
+    vi.spyOn(KeySet.prototype, 'find').mockImplementationOnce(async function (this: KeySet, ...by) {
+      const found = await find.apply(this, by)
+      clock.advance(31_000)
+      server.routes.set('/jwks', json({ keys: [next.jwk] }))
+      await find.call(this, { alg: 'ES256', kid: 'k2' }, clock) // another caller brings the new keys in
+      return found
+    })
+    const one = token()
+    expect((await verifier.verifyToken(one)).subject).toBe('u1') // its key was there when it was looked up
+    expect(server.count('/jwks')).toBe(2)
+    expect(await codeOf(verifier.verifyToken(one))).toBe('ERR_UNKNOWN_KEY')
+  })
+
+  it('counts no more once the metadata names another issuer, with the same keys', async () => {
+    const metadata = (of: string) =>
+      json({ issuer: of, jwks_uri: `${server.origin}/jwks` }, { 'cache-control': 'max-age=60' })
+    server.routes.set(OIDC_PATH, metadata(server.origin))
+    server.routes.set('/jwks', json({ keys: [key.jwk] }, { 'cache-control': 'max-age=60' }))
+    const verifier = verifierOf(
+      jwtBearer({
+        discoveryUrl: `${server.origin}${OIDC_PATH}`,
+        allowedAudience: ['me'],
+        allowInsecureLoopback: true,
+        cache: { maxAgeMs: 300_000 },
+      }),
+    )
+    const one = token({ iss: server.origin })
+    const first = await verifier.verifyToken(one)
+    server.routes.set(OIDC_PATH, metadata(`${server.origin}/`))
+    clock.advance(61_000)
+    expect(await verifier.verifyToken(one)).toBe(first)
+    // Another caller has the metadata read again.
+    expect((await verifier.verifyToken(token({ iss: `${server.origin}/` }))).subject).toBe('u1')
+    expect(await codeOf(verifier.verifyToken(one))).toBe('ERR_UNKNOWN_ISSUER')
   })
 })

@@ -61,6 +61,29 @@ describe('a key set', () => {
     expect(keys.issuer).toBe(issuer.origin)
   })
 
+  it('has another epoch with other keys, and with another issuer of the same keys', async () => {
+    const spelled = [issuer.origin, `${issuer.origin}/`]
+    const discoveryUrls = [`${issuer.origin}${OIDC_PATH}`]
+    const keys = new KeySet({ discoveryUrls, issuers: spelled }, loopback)
+    const metadata = (of: string) =>
+      json({ issuer: of, jwks_uri: `${issuer.origin}/jwks` }, { 'cache-control': 'max-age=60' })
+    const next = async () => {
+      clock.advance(DAY_MS - 1)
+      await find(keys)
+      return keys.epoch
+    }
+    issuer.routes.set(OIDC_PATH, metadata(issuer.origin))
+    await find(keys)
+    const first = keys.epoch
+    expect(await next()).toBe(first)
+    issuer.routes.set(OIDC_PATH, metadata(`${issuer.origin}/`))
+    const renamed = await next()
+    expect([renamed > first, keys.issuer]).toEqual([true, `${issuer.origin}/`])
+    expect(await next()).toBe(renamed)
+    issuer.routes.set('/jwks', json(set(k1, k2)))
+    expect(await next()).toBeGreaterThan(renamed)
+  })
+
   it('J51 fetches once in 30 seconds for a flood of unknown kids, and good ones do not wait', async () => {
     const keys = published()
     await find(keys)
