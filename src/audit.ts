@@ -42,6 +42,14 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refreshed'; readonly rotated: boolean } & Outbound)
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
+  /** A row of the vault did not open; a consent or a disconnect has replaced it. What it held is lost. */
+  | ({
+      readonly type: 'corrupt_row_replaced'
+      readonly row: 'grant' | 'connections'
+    } & AuditActing & {
+        readonly provider?: string
+        readonly account?: string
+      })
   | ({
       readonly type: 'disconnected'
       readonly revoked: boolean

@@ -1,4 +1,4 @@
-import { DeputizeError } from './base.js'
+import { DeputizeError, isDeputizeError } from './base.js'
 
 /**
  * The store did not answer, or refused. It is never taken for a miss: no consent is asked for and no refresh token is
@@ -40,4 +40,13 @@ export class KeyUnavailableError extends DeputizeError {
       { reason: init.reason, cause: init.cause, retryable: init.retryable },
     )
   }
+}
+
+/** Whether the store, or the key ring, failed in a way that may pass. */
+export function isVaultHiccup(error: unknown): boolean {
+  return (
+    isDeputizeError(error) &&
+    error.retryable &&
+    (error.code === 'ERR_VAULT_UNAVAILABLE' || error.code === 'ERR_KEY_UNAVAILABLE')
+  )
 }

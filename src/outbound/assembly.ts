@@ -8,9 +8,11 @@ import { ConnectionsIndex } from './connections.js'
 import { ConsentCallback } from './consent-callback.js'
 import { ConsentSessions } from './consent-session.js'
 import { ConsentSettler } from './consent-settler.js'
+import { ConsentStart } from './consent-start.js'
 import { ConsentWaiters } from './consent-waiters.js'
 import { Consents } from './consents.js'
 import { GrantKeeper } from './grant-keeper.js'
+import { KeptConsents } from './kept-consents.js'
 import {
   checkCache,
   checkCallbackUrl,
@@ -46,7 +48,7 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
   const audit = new Audit(options.audit, clock)
   const registry = new ProviderRegistry(options.providers, clock)
   const cache = maxTokens === 0 ? undefined : new TokenCache(maxTokens, timing)
-  const index = new ConnectionsIndex(vault, clock)
+  const index = new ConnectionsIndex(vault, clock, audit)
   const sessions = new ConsentSessions(vault, clock)
   const waiters = new ConsentWaiters()
   const settler = new ConsentSettler({
@@ -56,31 +58,34 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
     onSettled: options.onAuthorizationSettled,
   })
   const onChanged = (owner: Pick<Acting, 'workload' | 'user'>) => cache?.dropOwner(owner)
-  const keeper = new GrantKeeper(vault, index, clock, onChanged)
+  const keeper = new GrantKeeper({ vault, index, audit, clock, onChanged })
+  const kept = new KeptConsents(keeper, clock, timing.monotonic)
   const engine = new RefreshEngine(vault, clock, {
     timing,
     onChanged: (row) => cache?.dropRow(row),
   })
-  const consents = new Consents({
-    sessions,
-    waiters,
-    audit,
-    index,
-    settler,
-    clock,
-    callbackUrl,
-  })
+  const consents = new Consents({ sessions, waiters, settler })
+  const start = new ConsentStart({ sessions, index, settler, audit, clock, callbackUrl })
   const desk = new TokenDesk({
     index,
     engine,
+    start,
     consents,
-    keeper,
+    kept,
     cache,
     audit,
     clock,
     onAuthorizationRequired,
   })
-  const callback = new ConsentCallback({ registry, sessions, keeper, settler, clock, identifyUser })
+  const callback = new ConsentCallback({
+    registry,
+    sessions,
+    keeper,
+    kept,
+    settler,
+    clock,
+    identifyUser,
+  })
   const connections = new ConnectionDesk({
     vault,
     index,
@@ -97,7 +102,8 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
     cache,
     index,
     waiters,
-    keeper,
+    kept,
+    start,
     consents,
     desk,
     callback,

@@ -2,15 +2,26 @@ import type { Audit } from '../audit.js'
 import { type Clock, DAY_MS } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { AccountAmbiguousError } from '../errors/outbound.js'
-import { VaultUnavailableError } from '../errors/vault.js'
 import { revokeToken } from '../oauth/revoke.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import { auditActing } from '../workload/acting.js'
-import type { ConnectedAccount, ConnectionsIndex } from './connections.js'
+import {
+  accountNamed,
+  accountsAt,
+  type ConnectedAccount,
+  type Connections,
+  type ConnectionsIndex,
+  clientOf,
+  type EndedConnection,
+  isSameClient,
+  type PendingConsent,
+  type ProviderClient,
+} from './connections.js'
 import type { ConsentSessions } from './consent-session.js'
 import type { ConsentSettler } from './consent-settler.js'
-import type { ActingForUser } from './consents.js'
-import { DISCONNECTED, emptyGrant, type Grant, grantKey } from './grant.js'
+import type { ActingForUser } from './consent-start.js'
+import { DISCONNECTED, type Grant, grantKey, tombstone } from './grant.js'
+import { insist } from './grant-writer.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
 /** One account that a user connected, and how it does. Holds no token. */
@@ -50,8 +61,24 @@ interface Parts {
   readonly onChanged: (owner: ActingForUser) => void
 }
 
-const CAS_TRIES = 20
-/** What is left of a row keeps late writers out; none is as late as this. */
+/** A disconnect that has its number. */
+interface End {
+  /** `undefined` where none is connected and none was named: every account to come is meant. */
+  readonly account: string | undefined
+  readonly order: number
+  /** The consents that are no longer pending. */
+  readonly sessions: readonly string[]
+  readonly wasListed: boolean
+}
+
+/** What a tombstone has replaced. */
+interface Buried {
+  readonly grant: Grant | undefined
+  readonly wasThere: boolean
+  readonly wasCorrupt: boolean
+}
+
+/** What is left of a row keeps late writers out; a consent that waits in memory is given up after an hour. */
 const TOMBSTONE_MS = DAY_MS
 
 /** Shows what a user connected, and ends it. */
@@ -76,11 +103,13 @@ export class ConnectionDesk {
   }
 
   async #show(acting: ActingForUser, one: ConnectedAccount): Promise<Connection> {
-    const key = grantKey(acting, 'USER_FEDERATION', one.provider, one, one.account)
-    const grant = (await this.#parts.vault.read<Grant>(key))?.value
     const { provider, account } = one
+    const { value: grant, corrupt } = await this.#parts.vault.look<Grant>(
+      keyOf(acting, one, account),
+    )
     if (!grant) {
-      return { provider, account, scopes: [], state: 'needs_consent', reason: 'not_in_the_vault' }
+      const reason = corrupt ? 'corrupt_row' : 'not_in_the_vault'
+      return { provider, account, scopes: [], state: 'needs_consent', reason }
     }
     const { connectedAtMs, refreshedAtMs } = grant
     const expiresAtMs = grant.tokens[0]?.expiresAtMs
@@ -99,29 +128,27 @@ export class ConnectionDesk {
    * Ends a connection: first here, so that nothing uses it any more, then at the provider.
    *
    * @throws {@link AccountAmbiguousError} There are several, and none was named.
-   * @throws {@link VaultUnavailableError} Nothing was asked of the provider.
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError} Nothing was asked of the provider.
    */
   async disconnect(
     acting: ActingForUser,
     at: RegisteredOAuth2,
     named: string | undefined,
   ): Promise<Disconnected> {
-    const labels = await this.#parts.index.labels(acting, at.name, at.provider)
-    if (named === undefined && labels.length > 1) {
-      throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
-    }
-    const account = named ?? labels[0]
-    if (account === undefined) return { removed: false, revoked: false, reason: 'not_connected' }
-    await this.#endConsents(acting, at, account)
-    const grant = await this.#bury(acting, at, account)
-    await this.#unlist(acting, at, account)
-    this.#parts.onChanged(acting)
-    if (!grant && !labels.includes(account)) {
+    const { index, audit, onChanged } = this.#parts
+    const client = clientOf(at)
+    const end = await this.#number(acting, client, named)
+    const { account, sessions } = end
+    const buried = account === undefined ? undefined : await this.#bury(acting, client, end)
+    await index.change(acting, (now) => unlisted(now, client, end))
+    onChanged(acting)
+    for (const id of sessions) await this.#endConsent(id)
+    if (account === undefined || !(end.wasListed || buried?.wasThere)) {
       return { removed: false, revoked: false, reason: 'not_connected' }
     }
-    const reason = await revoke(at, grant)
+    const reason = buried?.wasCorrupt ? 'corrupt_row' : await revoke(at, buried?.grant)
     const outcome = { revoked: reason === undefined, ...(reason === undefined ? {} : { reason }) }
-    this.#parts.audit.emit({
+    audit.emit({
       type: 'disconnected',
       ...auditActing(acting),
       provider: at.name,
@@ -132,55 +159,94 @@ export class ConnectionDesk {
     return { removed: true, ...outcome }
   }
 
-  /** Puts a row without secrets in the place of the grant, so that who still works with the old one cannot write it back. */
-  async #bury(
+  /**
+   * Gives the disconnect its number. In the same step the consents that would bring the connection back are no longer
+   * pending; those that have a number already, and come later, have a lower one.
+   */
+  async #number(
     acting: ActingForUser,
-    at: RegisteredOAuth2,
-    account: string,
-  ): Promise<Grant | undefined> {
-    const { vault, clock } = this.#parts
-    const key = grantKey(acting, 'USER_FEDERATION', at.name, at.provider, account)
-    const tombstone: Grant = { ...emptyGrant, state: 'needs_consent', reason: DISCONNECTED }
-    for (let attempt = 0; attempt < CAS_TRIES; attempt++) {
-      const held = await vault.read<Grant>(key)
-      if (!held || held.value.reason === DISCONNECTED) return undefined
-      const options = { replaces: held.version, keepUntilMs: clock() + TOMBSTONE_MS }
-      if ((await vault.write(key, tombstone, options)) !== undefined) return held.value
+    client: ProviderClient,
+    named: string | undefined,
+  ): Promise<End> {
+    const { vault, index, clock } = this.#parts
+    let end!: End
+    await index.change(acting, async (now) => {
+      const mine = accountsAt(now, client)
+      if (named === undefined && mine.length > 1) {
+        const accounts = mine.map((one) => one.account)
+        throw new AccountAmbiguousError({ provider: client.provider, accounts })
+      }
+      const listed = named === undefined ? mine[0] : accountNamed(mine, named)
+      const account = listed?.account ?? named
+      const row =
+        account === undefined ? undefined : await vault.look<Grant>(keyOf(acting, client, account))
+      // The row counts as well: the connections row may have been lost and made anew.
+      const order = Math.max(now.order, row?.value?.order ?? 0) + 1
+      const isMeant = (one: PendingConsent) =>
+        isSameClient(one, client) &&
+        (named === undefined || one.account === undefined || [account, named].includes(one.account))
+      const sessions = now.pending.filter(isMeant).map((one) => one.sessionId)
+      end = { account, order, sessions, wasListed: listed !== undefined }
+      const ended: EndedConnection = {
+        ...client,
+        ...(named === undefined ? {} : { account: account! }),
+        order,
+        untilMs: clock() + TOMBSTONE_MS,
+      }
+      return {
+        ...now,
+        order,
+        pending: now.pending.filter((one) => !isMeant(one)),
+        ended: [...now.ended, ended],
+      }
+    })
+    return end
+  }
+
+  /**
+   * Puts a row without secrets in the place of the grant, or of the grant to come: whatever still works with an older
+   * one finds it there and gives way.
+   */
+  async #bury(acting: ActingForUser, client: ProviderClient, end: End): Promise<Buried> {
+    const { vault, clock, audit } = this.#parts
+    const key = keyOf(acting, client, end.account!)
+    let buried: Buried = { grant: undefined, wasThere: false, wasCorrupt: false }
+    await insist(() =>
+      vault.change<Grant>(key, ({ value, corrupt }) => {
+        // Of our own number: it was written, and the reply was lost. Of a higher one: the user has consented anew.
+        if ((value?.order ?? 0) >= end.order) return undefined
+        const wasThere = corrupt !== undefined || (value && value.reason !== DISCONNECTED) === true
+        buried = { grant: value, wasThere, wasCorrupt: corrupt !== undefined }
+        return { value: tombstone(end.order), keepUntilMs: clock() + TOMBSTONE_MS }
+      }),
+    )
+    if (buried.wasCorrupt) {
+      const facts = { ...auditActing(acting), provider: client.provider, account: end.account! }
+      audit.emit({ type: 'corrupt_row_replaced', row: 'grant', ...facts })
     }
-    throw new VaultUnavailableError({
-      operation: 'put',
-      reason: 'the row changes faster than it can be written',
-    })
+    return buried
   }
 
-  /** Takes the account off the list. */
-  async #unlist(acting: ActingForUser, at: RegisteredOAuth2, account: string): Promise<void> {
-    const { issuer, clientId } = at.provider
-    await this.#parts.index.change(acting, (now) => {
-      const accounts = now.accounts.filter(
-        (one) =>
-          one.provider !== at.name ||
-          one.issuer !== issuer ||
-          one.clientId !== clientId ||
-          one.account !== account,
-      )
-      return accounts.length === now.accounts.length ? undefined : { ...now, accounts }
-    })
-  }
-
-  /** Ends the consents that would bring the connection back, also one whose code is being exchanged. */
-  async #endConsents(acting: ActingForUser, at: RegisteredOAuth2, account: string): Promise<void> {
-    const { index, sessions, settler } = this.#parts
-    const { pending } = await index.read(acting)
-    for (const { sessionId } of pending) {
-      const held = await sessions.find(sessionId)
-      const session = held?.value
-      if (!session || !['pending', 'code-held', 'exchanging'].includes(session.phase)) continue
-      const meant = session.account ?? session.accountHint ?? account
-      if (session.provider !== at.name || meant !== account) continue
+  /** Tells how a consent ended that is no longer pending; one that gets its outcome from elsewhere keeps that. */
+  async #endConsent(id: string): Promise<void> {
+    const { sessions, settler } = this.#parts
+    const held = await sessions.find(id)
+    if (held && ['pending', 'code-held', 'exchanging'].includes(held.value.phase)) {
       await settler.settle(held, 'expired', DISCONNECTED)
     }
   }
+}
+
+/** Takes the account off the list, unless a consent with a higher number has listed it again. */
+function unlisted(now: Connections, client: ProviderClient, end: End): Connections | undefined {
+  const accounts = now.accounts.filter(
+    (one) => !(isSameClient(one, client) && one.account === end.account && one.order < end.order),
+  )
+  return accounts.length === now.accounts.length ? undefined : { ...now, accounts }
+}
+
+function keyOf(acting: ActingForUser, client: ProviderClient, account: string) {
+  return grantKey(acting, 'USER_FEDERATION', client.provider, client, account)
 }
 
 function stateOf(grant: Grant, nowMs: number): Pick<Connection, 'state' | 'reason'> {

@@ -7,7 +7,7 @@ import {
   readAuthorizationResponse,
   redeemCode,
 } from '../oauth/authorization-code.js'
-import { giveBack } from '../oauth/revoke.js'
+import { giveBack, revokeToken } from '../oauth/revoke.js'
 import { sameUser, type UserRef } from '../principal.js'
 import type { Held } from '../vault/token-vault.js'
 import { type ConsentPage, consentPage, returnTo } from './consent-page.js'
@@ -23,7 +23,9 @@ import {
 import type { ConsentSettler } from './consent-settler.js'
 import { refusalOf } from './consents.js'
 import { DISCONNECTED } from './grant.js'
-import type { GrantKeeper } from './grant-keeper.js'
+import type { GrantKeeper, Kept } from './grant-keeper.js'
+import { insist } from './grant-writer.js'
+import type { KeptConsents } from './kept-consents.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
 
 /** Who is in front of the browser: from the application's own session, never from the request's parameters. */
@@ -31,12 +33,18 @@ export type IdentifyUser =
   | ((request: Request) => UserRef | undefined | Promise<UserRef | undefined>)
   | 'unsafe-single-user'
 
-const OTHER_ACCOUNT = 'another account than the one named was connected'
+const NOT_PENDING = 'no longer pending: the user ended the connection, or began too many others'
+const reasons = {
+  'other-account': 'another account than the one named was connected',
+  superseded: 'superseded by a newer consent',
+  over: 'the vault did not take it within an hour',
+} as const
 
 interface Parts {
   readonly registry: ProviderRegistry
   readonly sessions: ConsentSessions
   readonly keeper: GrantKeeper
+  readonly kept: KeptConsents
   readonly settler: ConsentSettler
   readonly clock: Clock
   readonly identifyUser: IdentifyUser | undefined
@@ -193,30 +201,73 @@ export class ConsentCallback {
       const phase = answer.error === 'access_denied' ? 'denied' : 'failed'
       return this.#parts.settler.settle(held, phase, answer.error)
     }
+    const { keeper, kept, settler } = this.#parts
+    const isOver = kept.deadline()
+    const order = await keeper.reserve(session)
+    if (order === undefined) return settler.settle(held, 'expired', NOT_PENDING)
     // One winner: a second callback, a reload or a prefetch finds the session taken, and the code is sent once.
-    const taken = await this.#parts.sessions.move(held, { phase: 'exchanging' })
+    const taken = await this.#take(held, order)
     if (!taken) return undefined
     let redeemed: RedeemedCode
     try {
       redeemed = await redeemCode(at.server, { ...session, code: answer.code })
     } catch (error) {
       const reason = isDeputizeError(error) ? (error.reason ?? error.code) : 'unexpected error'
-      return this.#parts.settler.settle(taken, 'failed', reason)
+      return settler.settle(taken, 'failed', reason)
     }
     let settled: ConsentSession | undefined
     // When the store fails now, the session stays open, and is settled when the grant is written.
-    await this.#parts.keeper.keep(session, redeemed, {
-      hasEnded: async () =>
-        (await this.#parts.sessions.find(session.id))?.value.reason === DISCONNECTED,
-      onEnded: () => giveBack(at.server, redeemed),
-      onKept: async (account) => {
-        settled =
-          account === undefined
-            ? await this.#parts.settler.settle(taken, 'failed', OTHER_ACCOUNT)
-            : await this.#parts.settler.settle(taken, 'done', undefined, account)
-      },
+    const consent = { session: { ...taken.value, order }, redeemed, isOver }
+    await kept.keep(consent, async (outcome) => {
+      settled = await this.#settleKept(taken, outcome)
+      await this.#drop(at, redeemed, outcome)
     })
     return settled
+  }
+
+  /** Takes the session; where the reply to the write was lost, the number in it says whose it is. */
+  #take(held: Held<ConsentSession>, order: number): Promise<Held<ConsentSession> | undefined> {
+    const { sessions } = this.#parts
+    return insist(async () => {
+      const taken = await sessions.move(held, { phase: 'exchanging', order })
+      if (taken) return taken
+      const now = await sessions.find(held.value.id)
+      return now?.value.phase === 'exchanging' && now.value.order === order ? now : undefined
+    })
+  }
+
+  #settleKept(taken: Held<ConsentSession>, kept: Kept): Promise<ConsentSession | undefined> {
+    const { settler } = this.#parts
+    switch (kept.how) {
+      case 'written':
+        return this.#settleDone(taken, kept.account)
+      case 'ended':
+        return settler.settle(taken, 'expired', DISCONNECTED)
+      default:
+        return settler.settle(taken, 'failed', reasons[kept.how])
+    }
+  }
+
+  /** Written at last, it is done, also where somebody has taken it for too late meanwhile. */
+  async #settleDone(taken: Held<ConsentSession>, account: string) {
+    const { sessions, settler } = this.#parts
+    const settled = await settler.settle(taken, 'done', undefined, account)
+    if (settled) return settled
+    const now = await sessions.find(taken.value.id)
+    if (now?.value.phase !== 'expired' || now.value.reason === DISCONNECTED) return undefined
+    return settler.settle(now, 'done', undefined, account)
+  }
+
+  /**
+   * Gives back the tokens that nothing here will use. Where the user ended the connection, that is what was wanted. Else
+   * another grant of the same account stays, and at most providers revoking any one token ends them all.
+   */
+  async #drop(at: RegisteredOAuth2, redeemed: RedeemedCode, kept: Kept): Promise<void> {
+    if (kept.how !== 'ended' && at.provider.revocation !== 'token') return
+    if (kept.how !== 'written') return giveBack(at.server, redeemed)
+    if (kept.replaced === undefined) return
+    const token = { token: kept.replaced, kind: 'refresh_token' } as const
+    await revokeToken(at.server, token).catch(() => {})
   }
 }
 

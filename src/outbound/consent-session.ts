@@ -12,6 +12,10 @@ export const CODE_HELD_MS = MINUTE_MS
 const EXCHANGE_MS = MINUTE_MS
 /** How long the outcome can be asked for. */
 const REMEMBERED_MS = HOUR_MS
+/** The same for a session that gave way to newer ones: long enough for those who wait, too short to fill a store. */
+const CROWDED_OUT_MS = MINUTE_MS
+/** Why a session ended that gave way to newer ones. */
+export const CROWDED_OUT = 'too many pending'
 
 /**
  * Where a session stands. `exchanging` is between the one winner's claim and its outcome; a process that died there
@@ -49,6 +53,8 @@ export interface ConsentSession {
   readonly authorizationUrl: string
   readonly expiresAtMs: number
   readonly phase: ConsentPhase
+  /** The number of the consent, from the moment on that its code is exchanged. */
+  readonly order?: number | undefined
   readonly code?: string | undefined
   readonly codeHeldUntilMs?: number | undefined
   /** What only the browser was given that brought the code which is held. A secret. */
@@ -124,7 +130,7 @@ export class ConsentSessions {
   async move(
     held: Held<ConsentSession>,
     to: Partial<
-      Pick<ConsentSession, 'code' | 'codeHeldUntilMs' | 'ticket' | 'reason' | 'account'>
+      Pick<ConsentSession, 'code' | 'codeHeldUntilMs' | 'ticket' | 'reason' | 'account' | 'order'>
     > & {
       readonly phase: ConsentPhase
     },
@@ -135,10 +141,11 @@ export class ConsentSessions {
   }
 
   #write(session: ConsentSession, replaces: number): Promise<number | undefined> {
-    return this.#vault.write(rowKey(session.id), session, {
-      replaces,
-      keepUntilMs: session.expiresAtMs + REMEMBERED_MS,
-    })
+    const keepUntilMs =
+      session.reason === CROWDED_OUT
+        ? this.#clock() + CROWDED_OUT_MS
+        : session.expiresAtMs + REMEMBERED_MS
+    return this.#vault.write(rowKey(session.id), session, { replaces, keepUntilMs })
   }
 }
 

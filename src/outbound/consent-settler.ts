@@ -46,7 +46,8 @@ export class ConsentSettler {
     account = held.value.account,
   ): Promise<ConsentSession | undefined> {
     const { sessions, audit, waiters, onSettled } = this.#parts
-    const moved = await sessions.move(held, { phase, reason, account })
+    const moved =
+      (await sessions.move(held, { phase, reason, account })) ?? (await this.#mine(held, phase))
     if (!moved) return undefined
     const { id, workload, user, userKnown, provider, scopes } = held.value
     const labelled = account === undefined ? {} : { account }
@@ -79,6 +80,15 @@ export class ConsentSettler {
       // The consent stands whatever the application's own listener does.
     }
     return moved.value
+  }
+
+  /** The session where it is done by this very consent: the reply to the write was lost, and nobody has been told. */
+  async #mine(held: Held<ConsentSession>, phase: ConsentPhase) {
+    const { order, id } = held.value
+    if (phase !== 'done' || order === undefined) return undefined
+    const now = await this.#parts.sessions.find(id)
+    const isMine = now?.value.phase === 'done' && now.value.order === order
+    return isMine && now.version === held.version + 1 ? now : undefined
   }
 
   /** Settles a session that ran out of time, if nobody did yet: an expiry that was written has a reason. */

@@ -18,6 +18,7 @@ import type { Acting } from '../workload/acting.js'
 import { apiKeyOf, awsCredentialsOf } from './agent-credentials.js'
 import { type Assembly, assemble } from './assembly.js'
 import type { Connection, Disconnected } from './connection-desk.js'
+import { accountsAt, clientOf } from './connections.js'
 import type { AuthorizationStatus } from './consents.js'
 import { unionScopes } from './grant.js'
 import type { OutboundCredentialProviderOptions } from './options.js'
@@ -137,13 +138,15 @@ export class OutboundCredentialProvider implements CredentialSource {
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
-    const connected = await this.#parts.index.labels(user, at.name, at.provider)
-    return this.#parts.consents.begin(user, at, {
+    const now = await this.#parts.index.readOrEmpty(user)
+    const connected = accountsAt(now, clientOf(at)).map((one) => one.account)
+    return this.#parts.start.begin(user, at, {
       scopes: unionScopes(at.provider.scopes, scopes),
       account: request.account,
       accountHint: connected.length === 1 ? connected[0] : undefined,
       resource: checkResource(request.resource, 'resource') ?? at.provider.resource,
       returnUrl: request.returnUrl,
+      joins: false,
     })
   }
 
@@ -247,10 +250,10 @@ export class OutboundCredentialProvider implements CredentialSource {
    */
   async connections(acting: Acting): Promise<readonly Connection[]> {
     checkActing(acting, 'connections')
-    const { connections, keeper, registry } = this.#parts
+    const { connections, kept, registry } = this.#parts
     if (!acting.user) return []
     const user = requireUser(acting, 'connections')
-    await keeper.catchUp(user)
+    await kept.catchUp(user)
     return connections.list(user, (name) => registry.findOAuth2(name))
   }
 
@@ -269,15 +272,15 @@ export class OutboundCredentialProvider implements CredentialSource {
     checkAsked(acting, request, 'disconnect', known.disconnect)
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
-    await this.#parts.keeper.catchUp(user)
+    await this.#parts.kept.catchUp(user)
     return this.#parts.connections.disconnect(user, at, request.account)
   }
 
   /** Ends whatever waits for a consent, and forgets the tokens in memory. */
   close(): void {
-    const { waiters, keeper, cache } = this.#parts
+    const { waiters, kept, cache } = this.#parts
     waiters.close()
-    keeper.close()
+    kept.close()
     cache?.clear()
   }
 }

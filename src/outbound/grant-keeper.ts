@@ -1,157 +1,180 @@
-import { type Clock, SECOND_MS } from '../clock.js'
-import { isDeputizeError } from '../errors/base.js'
-import { VaultUnavailableError } from '../errors/vault.js'
+import type { Audit } from '../audit.js'
+import type { Clock } from '../clock.js'
 import type { RedeemedCode } from '../oauth/authorization-code.js'
+import type { RowState } from '../vault/change-row.js'
 import type { TokenVault } from '../vault/token-vault.js'
-import { type Acting, ownerKey } from '../workload/acting.js'
-import type { ConnectionsIndex } from './connections.js'
+import { auditActing } from '../workload/acting.js'
+import {
+  accountNamed,
+  accountsAt,
+  type ConnectedAccount,
+  type Connections,
+  type ConnectionsIndex,
+  type ConnectionsOwner,
+  hasEnded,
+  isSameClient,
+} from './connections.js'
 import type { ConsentSession } from './consent-session.js'
-import { emptyGrant, type Grant, grantKey, storedToken, withToken } from './grant.js'
+import { DISCONNECTED, emptyGrant, type Grant, grantKey, storedToken, withToken } from './grant.js'
 import { insist } from './grant-writer.js'
 
 /** The label of an account whose provider does not say who it is, and that the application did not name. */
 const UNNAMED = 'default'
-const CAS_TRIES = 20
-const RETRY_MS = SECOND_MS
-const MAX_UNSAVED = 1_000
 
-/** A consent that the provider has given and the vault has not got yet. */
-interface Unsaved {
-  readonly session: ConsentSession
+/** A consent that the provider has given. */
+export interface GivenConsent {
+  /** With its number: see {@link Connections.order}. */
+  readonly session: ConsentSession & { readonly order: number }
   readonly redeemed: RedeemedCode
-  readonly events: KeepEvents
+  /** Whether it is too old to be written: a disconnect that it must give way to may be forgotten. */
+  isOver(): boolean
+  /** The refresh token that it replaces, once that was read; a second try finds its own. */
+  replaced?: string | undefined
 }
 
-/** What the keeper asks and tells about one consent. */
-export interface KeepEvents {
-  /** Whether the user has ended the connection since the code was sent. */
-  hasEnded(): Promise<boolean>
-  /** Nothing was written, since it has. */
-  onEnded(): Promise<unknown>
-  /** Told the account's label, or `undefined` when the label names another account already: nothing is written then. */
-  onKept(account: string | undefined): Promise<unknown>
-}
+/** What became of it. */
+export type Kept =
+  | {
+      readonly how: 'written'
+      readonly account: string
+      /** The refresh token that it replaced. */
+      readonly replaced: string | undefined
+    }
+  /** The label names another account already. */
+  | { readonly how: 'other-account' }
+  /** The user ended the connection after the consent had its number. */
+  | { readonly how: 'ended' }
+  /** A consent with a higher number is in the row. */
+  | { readonly how: 'superseded' }
+  | { readonly how: 'over' }
 
-/** Stands for the account of a consent whose connection has ended. */
-const ENDED = Symbol('ended')
+interface Parts {
+  readonly vault: TokenVault
+  readonly index: ConnectionsIndex
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly onChanged: (owner: ConnectionsOwner) => void
+}
 
 /** Puts what a consent gave into the vault, and lists the account. */
 export class GrantKeeper {
-  readonly #vault: TokenVault
-  readonly #index: ConnectionsIndex
-  readonly #clock: Clock
-  readonly #onChanged: (owner: Pick<Acting, 'workload' | 'user'>) => void
-  readonly #unsaved = new Map<string, Unsaved>()
-  #timer: ReturnType<typeof setInterval> | undefined
+  readonly #parts: Parts
 
-  constructor(
-    vault: TokenVault,
-    index: ConnectionsIndex,
-    clock: Clock,
-    onChanged: (owner: Pick<Acting, 'workload' | 'user'>) => void = () => {},
-  ) {
-    this.#vault = vault
-    this.#index = index
-    this.#clock = clock
-    this.#onChanged = onChanged
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
   /**
-   * Writes the grant over whatever was there: what the user just consented to is the newest truth.
+   * Gives a pending consent its number. Called before the code is sent: the row that it will replace was read then, and the
+   * store has taken a write, so neither is found out when the code is spent.
    *
-   * @param events May be told long after this call failed.
-   * @throws {@link VaultUnavailableError} The store failed for about a second. The grant is in memory, and written as
-   *   soon as the store takes it.
+   * @returns `undefined` when the consent is no longer pending: the user ended the connection, or began too many others.
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError} The code can still be sent later.
    */
-  async keep(session: ConsentSession, redeemed: RedeemedCode, events: KeepEvents): Promise<void> {
-    let account: string | undefined | typeof ENDED
-    try {
-      account = await insist(() => this.#keep(session, redeemed, events))
-    } catch (error) {
-      if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE') && this.#unsaved.size < MAX_UNSAVED) {
-        this.#unsaved.set(session.id, { session, redeemed, events })
-        this.#timer ??= setInterval(() => void this.#retry(), RETRY_MS)
-        ;(this.#timer as { unref?: () => void }).unref?.()
-      }
-      throw error
-    }
-    await insist(() => tell(events, account))
-  }
-
-  /**
-   * Writes what is left of this user's consents before the vault is asked about them.
-   *
-   * @throws {@link VaultUnavailableError}
-   */
-  async catchUp(owner: Pick<Acting, 'workload' | 'user'>): Promise<void> {
-    if (this.#unsaved.size === 0) return
-    const key = ownerKey(owner)
-    for (const unsaved of this.#unsaved.values()) {
-      if (ownerKey(unsaved.session) === key) await this.#save(unsaved)
-    }
-  }
-
-  /** Forgets what could not be written. */
-  close(): void {
-    clearInterval(this.#timer)
-    this.#timer = undefined
-    this.#unsaved.clear()
-  }
-
-  async #retry(): Promise<void> {
-    for (const unsaved of this.#unsaved.values()) await this.#save(unsaved).catch(() => {})
-    if (this.#unsaved.size > 0) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
-  }
-
-  async #save({ session, redeemed, events }: Unsaved): Promise<void> {
-    const account = await this.#keep(session, redeemed, events)
-    if (this.#unsaved.delete(session.id)) await tell(events, account)
-  }
-
-  async #keep(
-    session: ConsentSession,
-    redeemed: RedeemedCode,
-    events: KeepEvents,
-  ): Promise<string | undefined | typeof ENDED> {
-    const account = session.account ?? (await this.#label(session, redeemed))
-    const key = grantKey(session, 'USER_FEDERATION', session.provider, session, account)
-    for (let attempt = 0; attempt < CAS_TRIES; attempt++) {
-      const held = await this.#vault.read<Grant>(key)
-      // After the row was read: a disconnect ends the session first and buries the row then, so one of the two is seen.
-      if (await events.hasEnded()) return ENDED
-      const before = held?.value
-      const subject = redeemed.account?.subject
-      if (before?.accountSubject && subject && before.accountSubject !== subject) return undefined
-      // Listed first: a process that dies between the two leaves a name without a grant, and not a grant that nobody finds.
-      if (attempt === 0) await this.#list(session, account)
-      const grant = this.#grant(session, redeemed, before)
-      const wrote = await this.#vault.write(key, grant, { replaces: held?.version ?? 0 })
-      if (wrote === undefined) continue
-      this.#onChanged(session)
-      return account
-    }
-    throw new VaultUnavailableError({
-      operation: 'put',
-      reason: 'the row changes faster than it can be written',
+  async reserve(session: ConsentSession): Promise<number | undefined> {
+    return insist(async () => {
+      const { index } = this.#parts
+      let order: number | undefined
+      await index.change(session, async (now) => {
+        order = undefined
+        if (!now.pending.some((one) => one.sessionId === session.id)) return undefined
+        const label = session.account ?? session.accountHint ?? UNNAMED
+        const account = accountNamed(accountsAt(now, session), label)?.account ?? label
+        const row = await this.#parts.vault.look<Grant>(keyOf(session, account))
+        // The row counts as well: the connections row may have been lost and made anew.
+        order = Math.max(now.order, row.value?.order ?? 0) + 1
+        return { ...now, order }
+      })
+      return order
     })
   }
 
   /**
-   * The label where the caller named none: the one in use if it is the same account, or if nobody can tell; else the
-   * account's own name, so that consenting with another account makes a second connection.
+   * Writes the grant over whatever has a lower number. Doing it again changes nothing, so a write whose reply was lost does
+   * not put back what was renewed since.
+   *
+   * @throws {@link VaultUnavailableError} {@link KeyUnavailableError} It may be written all the same: call again.
    */
-  async #label(session: ConsentSession, redeemed: RedeemedCode): Promise<string> {
-    const { accountHint: hint, provider } = session
-    const { account } = redeemed
-    if (hint === undefined || !account) return hint ?? account?.label ?? UNNAMED
-    const key = grantKey(session, 'USER_FEDERATION', provider, session, hint)
-    const known = (await this.#vault.read<Grant>(key))?.value.accountSubject
-    return known === undefined || known === account.subject ? hint : account.label
+  async keep(consent: GivenConsent): Promise<Kept> {
+    const { session } = consent
+    // Listed first: a process that dies between the two leaves a name without a grant, and not a grant that nobody finds.
+    const listed = await this.#list(consent)
+    if ('how' in listed) return listed
+    const { account, isNew } = listed
+    const kept = await this.#write(consent, account)
+    if (kept.how === 'written') this.#parts.onChanged(session)
+    else if (isNew && kept.how !== 'superseded') await this.#unlist(session, account)
+    if (kept.how === 'superseded' || kept.how === 'ended') await this.#raise(session, account)
+    return kept
   }
 
-  #grant(session: ConsentSession, redeemed: RedeemedCode, before: Grant | undefined): Grant {
+  async #list({
+    session,
+    redeemed,
+    isOver,
+  }: GivenConsent): Promise<Kept | { readonly account: string; readonly isNew: boolean }> {
+    let outcome!: Kept | { readonly account: string; readonly isNew: boolean }
+    await this.#parts.index.change(session, (now) => {
+      const found = accountOf(now, session, redeemed)
+      if (
+        found === undefined ||
+        isOver() ||
+        hasEnded(now, session, [found.account, session.account])
+      ) {
+        outcome = { how: found === undefined ? 'other-account' : isOver() ? 'over' : 'ended' }
+        return undefined
+      }
+      const { account } = found
+      const mine = (one: ConnectedAccount) => isSameClient(one, session) && one.account === account
+      const before = now.accounts.find(mine)
+      outcome = { account, isNew: before === undefined }
+      const next: ConnectedAccount = {
+        ...found,
+        order: Math.max(before?.order ?? 0, session.order),
+      }
+      return {
+        ...now,
+        accounts: before
+          ? now.accounts.map((one) => (one === before ? next : one))
+          : [...now.accounts, next],
+        pending: now.pending.filter((one) => one.sessionId !== session.id),
+      }
+    })
+    return outcome
+  }
+
+  async #write(consent: GivenConsent, account: string): Promise<Kept> {
+    const { session, redeemed, isOver } = consent
+    const { vault, audit } = this.#parts
+    let kept!: Kept
+    let wasCorrupt = false
+    await vault.change<Grant>(keyOf(session, account), (row) => {
+      const before = row.value
+      const refusal = isOver() ? 'over' : refusalOf(row, session.order, redeemed)
+      kept = refusal ? { how: refusal } : { how: 'written', account, replaced: consent.replaced }
+      // Of our own number: it was written before, and whatever came since stays.
+      if (refusal || before?.order === session.order) return undefined
+      wasCorrupt = row.corrupt !== undefined
+      const grant = this.#grant(session, redeemed, before)
+      consent.replaced =
+        before?.refreshToken === grant.refreshToken ? undefined : before?.refreshToken
+      kept = { how: 'written', account, replaced: consent.replaced }
+      return { value: grant }
+    })
+    if (wasCorrupt) {
+      const { provider } = session
+      const facts = { ...auditActing(session), provider, account }
+      audit.emit({ type: 'corrupt_row_replaced', row: 'grant', ...facts })
+    }
+    return kept
+  }
+
+  #grant(
+    session: GivenConsent['session'],
+    redeemed: RedeemedCode,
+    before: Grant | undefined,
+  ): Grant {
+    const { clock } = this.#parts
     // Some servers give a refresh token at the first consent only. The one in hand stays good then, but only of the same
     // account: where nobody says who consented now, it may be another's.
     const subject = redeemed.account?.subject
@@ -161,34 +184,91 @@ export class GrantKeeper {
     return withToken(
       {
         ...emptyGrant,
+        order: session.order,
         scopes: redeemed.scopes,
         requested: session.scopes,
-        connectedAtMs: this.#clock(),
+        connectedAtMs: clock(),
         ...(refreshToken === undefined ? {} : { refreshToken }),
         ...(subject === undefined ? {} : { accountSubject: subject }),
         // Whoever renews with it right now still has the row.
         ...(kept?.refreshToken === undefined || !kept.lease ? {} : { lease: kept.lease }),
       },
-      storedToken(redeemed, session.resource, this.#clock()),
+      storedToken(redeemed, session.resource, clock()),
     )
   }
 
-  async #list(session: ConsentSession, account: string): Promise<void> {
-    const { provider, issuer, clientId } = session
-    await this.#index.change(session, (now) => {
-      const listed = now.accounts.some(
-        (one) =>
-          one.provider === provider &&
-          one.issuer === issuer &&
-          one.clientId === clientId &&
-          one.account === account,
-      )
-      if (listed) return undefined
-      return { ...now, accounts: [...now.accounts, { provider, issuer, clientId, account }] }
-    })
+  /** Takes back a listing of this consent. */
+  async #unlist(session: GivenConsent['session'], account: string): Promise<void> {
+    const mine = (one: ConnectedAccount) =>
+      isSameClient(one, session) && one.account === account && one.order === session.order
+    await this.#parts.index.change(session, (now) =>
+      now.accounts.some(mine)
+        ? { ...now, accounts: now.accounts.filter((one) => !mine(one)) }
+        : undefined,
+    )
+  }
+
+  /** Where the connections row was lost, numbers began anew: the next consent must get a higher one than the row has. */
+  async #raise(session: ConsentSession, account: string): Promise<void> {
+    const { value } = await this.#parts.vault.look<Grant>(keyOf(session, account))
+    const order = value?.order ?? 0
+    await this.#parts.index.change(session, (now) =>
+      now.order < order ? { ...now, order } : undefined,
+    )
   }
 }
 
-function tell(events: KeepEvents, account: string | undefined | typeof ENDED): Promise<unknown> {
-  return account === ENDED ? events.onEnded() : events.onKept(account)
+/** Why the row is not written over. */
+function refusalOf(
+  { value: before }: RowState<Grant>,
+  order: number,
+  redeemed: RedeemedCode,
+): Exclude<Kept['how'], 'written'> | undefined {
+  if ((before?.order ?? 0) > order) return before?.reason === DISCONNECTED ? 'ended' : 'superseded'
+  const subject = redeemed.account?.subject
+  const other = before?.accountSubject && subject && before.accountSubject !== subject
+  return other ? 'other-account' : undefined
+}
+
+/**
+ * The account that a consent is of. One account of a provider is one connection, whatever it is called: where the provider
+ * says that it is one which is connected already, that one is meant, and a new label becomes one more name of it. Where
+ * the caller named none and the provider does not say who it is, it is taken for the one that was connected.
+ *
+ * @returns `undefined` when the label names another account already.
+ */
+function accountOf(
+  now: Connections,
+  session: ConsentSession,
+  redeemed: RedeemedCode,
+): Omit<ConnectedAccount, 'order'> | undefined {
+  const { provider, issuer, clientId, account: named, accountHint: hint } = session
+  const subject = redeemed.account?.subject
+  const mine = accountsAt(now, session)
+  const isOther = (one: ConnectedAccount) =>
+    one.subject !== undefined && subject !== undefined && one.subject !== subject
+  const same = mine.find((one) => one.subject !== undefined && one.subject === subject)
+  const hinted = hint === undefined ? undefined : mine.find((one) => one.account === hint)
+  const own = redeemed.account?.label ?? hint ?? UNNAMED
+  const found =
+    named !== undefined
+      ? (accountNamed(mine, named) ?? same)
+      : (same ?? (hinted && !isOther(hinted) ? hinted : accountNamed(mine, own)))
+  if (found && isOther(found)) return undefined
+  const account = found?.account ?? named ?? own
+  const names = named === undefined || named === account ? [] : [named]
+  const all = [...new Set([...(found?.names ?? []), ...names])]
+  const known = subject ?? found?.subject
+  return {
+    provider,
+    issuer,
+    clientId,
+    account,
+    ...(all.length === 0 ? {} : { names: all }),
+    ...(known === undefined ? {} : { subject: known }),
+  }
+}
+
+function keyOf(session: ConsentSession, account: string) {
+  return grantKey(session, 'USER_FEDERATION', session.provider, session, account)
 }

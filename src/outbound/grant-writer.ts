@@ -1,5 +1,4 @@
-import { isDeputizeError } from '../errors/base.js'
-import { VaultUnavailableError } from '../errors/vault.js'
+import { isVaultHiccup, VaultUnavailableError } from '../errors/vault.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
 import { type Grant, type GrantTarget, rowName } from './grant.js'
 import type { RowLeases } from './row-leases.js'
@@ -26,13 +25,13 @@ const CONTESTED_TRIES = 100
 const FIRST_PAUSE_MS = 100
 const MAX_UNSAVED = 10_000
 
-/** Tries `write` again while the store fails, for about a second. */
+/** Tries `write` again while the store or the key ring fails, for about a second. */
 export async function insist<T>(write: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await write()
     } catch (error) {
-      if (!isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE') || attempt >= TRIES) throw error
+      if (!isVaultHiccup(error) || attempt >= TRIES) throw error
       await pause(FIRST_PAUSE_MS * 3 ** (attempt - 1))
     }
   }

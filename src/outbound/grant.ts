@@ -24,6 +24,11 @@ export interface Grant {
   /** `needs_consent`: the provider does not honour it any more, or the user ended it; kept so that one can see why. */
   readonly state: 'active' | 'needs_consent'
   readonly reason?: string
+  /**
+   * Of a user's grant: the number that its consent, or the disconnect, was given by the user's connections row. A row is
+   * written over by a higher number only. It is no time: no clock decides which of two came later.
+   */
+  readonly order?: number
   /** Absent while renewing works. */
   readonly failing?: Failing
   /** When the user consented last. */
@@ -72,6 +77,11 @@ export const emptyGrant: Grant = Object.freeze({
   requested: Object.freeze([]),
   tokens: Object.freeze([]),
 })
+
+/** What stands in the place of a grant that the user ended: no secret, and a number that older consents give way to. */
+export function tombstone(order: number): Grant {
+  return { ...emptyGrant, state: 'needs_consent', reason: DISCONNECTED, order }
+}
 
 /** At most so many resources a grant; the oldest token gives way. */
 const MAX_TOKENS = 16

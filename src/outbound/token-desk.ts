@@ -7,10 +7,11 @@ import { isDeputizeError } from '../errors/base.js'
 import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, auditActing } from '../workload/acting.js'
-import type { ConnectionsIndex } from './connections.js'
-import type { ActingForUser, Consents } from './consents.js'
+import { accountNamed, type ConnectionsIndex, clientOf } from './connections.js'
+import type { ActingForUser, ConsentStart } from './consent-start.js'
+import type { Consents } from './consents.js'
 import { grantKey, missingScopes, rowName, usableUntilMs } from './grant.js'
-import type { GrantKeeper } from './grant-keeper.js'
+import type { KeptConsents } from './kept-consents.js'
 import type { Obtained, RefreshEngine } from './refresh-engine.js'
 import type { RegisteredOAuth2 } from './registry.js'
 import type { CachedToken, TokenCache } from './token-cache.js'
@@ -19,8 +20,9 @@ import { type Checked, checkMode, checkRequest, requireUser } from './token-requ
 interface Parts {
   readonly index: ConnectionsIndex
   readonly engine: RefreshEngine
+  readonly start: ConsentStart
   readonly consents: Consents
-  readonly keeper: GrantKeeper
+  readonly kept: KeptConsents
   readonly cache: TokenCache | undefined
   readonly audit: Audit
   readonly clock: Clock
@@ -119,13 +121,14 @@ export class TokenDesk {
         })
       }
       request.signal?.throwIfAborted() // nobody is there to show a link to
-      const challenge = await this.#parts.consents.begin(requireUser(acting, at.name), at, {
+      const challenge = await this.#parts.start.begin(requireUser(acting, at.name), at, {
         scopes: obtained.scopes,
         account: request.account,
         accountHint: account,
         resource: request.resource,
         returnUrl: request.returnUrl,
         claims: obtained.claims,
+        joins: true,
       })
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
       // Asked once and still without a token (one that ended at once, say): the user is not kept busy.
@@ -257,10 +260,14 @@ export class TokenDesk {
     at: RegisteredOAuth2,
     request: TokenRequest,
   ): Promise<string | undefined> {
-    await this.#parts.keeper.catchUp(acting)
-    if (request.account !== undefined) return request.account
-    const labels = await this.#parts.index.labels(acting, at.name, at.provider)
-    if (labels.length > 1) throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
-    return labels[0]
+    await this.#parts.kept.catchUp(acting)
+    const accounts = await this.#parts.index.accounts(acting, clientOf(at))
+    const { account: named } = request
+    if (named !== undefined) return accountNamed(accounts, named)?.account ?? named
+    if (accounts.length > 1) {
+      const labels = accounts.map((one) => one.account)
+      throw new AccountAmbiguousError({ provider: at.name, accounts: labels })
+    }
+    return accounts[0]?.account
   }
 }

@@ -5,7 +5,7 @@ import { checkOptionNames, type KnownOptions, kindOf } from '../option-names.js'
 import { checkResource, checkScopes } from '../providers/options.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, actsAsSelf, isActing } from '../workload/acting.js'
-import type { ActingForUser } from './consents.js'
+import type { ActingForUser } from './consent-start.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
 /** A request whose options are checked and whose defaults are filled in. */

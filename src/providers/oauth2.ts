@@ -30,6 +30,12 @@ export interface OAuth2Options {
   readonly defaultFlow?: Flow
   /** More parameters of the authorization request, such as `prompt` or `access_type`; none that the protocol sets. */
   readonly authorizationParameters?: Readonly<Record<string, string>>
+  /**
+   * What the server ends when one token is revoked: that token and what came of it, or every token that the user gave to
+   * this client, as Google does. With `'token'`, a refresh token that a newer consent replaces is revoked; with `'grant'`
+   * it is dropped, since revoking it would end the newer one too. `disconnect()` revokes either way. Default `'grant'`.
+   */
+  readonly revocation?: 'token' | 'grant'
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
   readonly allowInsecureLoopback?: boolean
   /** Milliseconds for one request to the server. Default 10,000; 100 to 60,000. */
@@ -49,6 +55,7 @@ const known: KnownOptions<OAuth2Options> = {
   resource: true,
   defaultFlow: true,
   authorizationParameters: true,
+  revocation: true,
   allowInsecureLoopback: true,
   timeoutMs: true,
   fetch: true,
@@ -97,6 +104,10 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
       `fetch must be a function with the type of fetch; got ${typeof options.fetch}.`,
     )
   }
+  const { revocation = 'grant' } = options
+  if (revocation !== 'token' && revocation !== 'grant') {
+    throw new TypeError(`revocation must be "token" or "grant"; got ${printable(revocation)}.`)
+  }
   return Object.freeze({
     kind: 'oauth2',
     issuer: options.issuer,
@@ -107,6 +118,7 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
     resource: checkResource(options.resource, 'resource'),
     defaultFlow,
     authorizationParameters: checkParameters(options.authorizationParameters),
+    revocation,
     allowInsecureLoopback: insecure,
     timeoutMs,
     fetch: options.fetch,

@@ -22,6 +22,7 @@ export interface OAuth2Provider {
   readonly resource?: string | undefined
   readonly defaultFlow?: Flow | undefined
   readonly authorizationParameters: Readonly<Record<string, string>>
+  readonly revocation: 'token' | 'grant'
   readonly allowInsecureLoopback: boolean
   readonly timeoutMs?: number | undefined
   readonly fetch?: Fetch | undefined

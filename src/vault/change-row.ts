@@ -30,7 +30,7 @@ export interface RowAccess<T> {
 }
 
 /** One writer wins each round, so this many are needed only when that many write at once. */
-const MAX_TRIES = 100
+const MAX_TRIES = 50
 const FIRST_PAUSE_MS = 4
 const MAX_PAUSE_MS = 250
 
@@ -39,7 +39,7 @@ const MAX_PAUSE_MS = 250
  * try, each for another time (exponential backoff with full jitter).
  *
  * @returns The change that was written; `undefined` when `apply` left the row as it is.
- * @throws {@link VaultUnavailableError} The store failed, or others wrote first 100 times in a row.
+ * @throws {@link VaultUnavailableError} The store failed, or others wrote first 50 times in a row, about six seconds.
  */
 export async function changeRow<T>(
   row: RowAccess<T>,

@@ -29,18 +29,31 @@ describe('memoryStore', () => {
     expect(MEMORY_STORE_MAX_ROWS).toBe(100_000)
   })
 
-  it('drops rows past their time before any other', async () => {
-    let nowMs = 1_000
-    const store = memoryStore({ maxRows: 3, clock: () => nowMs })
+  it('drops rows that are kept for a time before any other, the one that ends first', async () => {
+    const minute = 60_000
+    const store = memoryStore({ maxRows: 4, clock: () => 1_000 })
     await store.put(id(1), row())
-    await store.put(id(2), row(2_000))
-    await store.put(id(3), row(9_000))
-    nowMs = 2_001
-    await store.put(id(4), row())
-    expect((await store.scan()).ids).toEqual([id(1), id(3), id(4)])
-    nowMs = 9_001
+    await store.put(id(2), row(9 * minute))
+    await store.put(id(3), row(2 * minute))
+    await store.put(id(4), row(5 * minute))
+    for (const n of [2, 3, 4]) await store.get(id(n)) // used since, and all the same
     await store.put(id(5), row())
-    expect((await store.scan()).ids).toEqual([id(1), id(4), id(5)])
+    expect([...(await store.scan()).ids].sort()).toEqual([id(1), id(2), id(4), id(5)])
+    await store.put(id(4), row()) // kept from now on
+    await store.put(id(6), row(3 * minute))
+    expect([...(await store.scan()).ids].sort()).toEqual([id(1), id(4), id(5), id(6)])
+    await store.put(id(7), row())
+    await store.put(id(8), row())
+    expect([...(await store.scan()).ids].sort()).toEqual([id(4), id(5), id(7), id(8)])
+  })
+
+  it('loses no kept row to a flood of others', async () => {
+    const store = memoryStore({ maxRows: 100 })
+    for (let n = 0; n < 50; n++) await store.put(id(n), row())
+    for (let n = 50; n < 5_000; n++) await store.put(id(n), row(Date.now() + 60_000 + n * 1_000))
+    const { ids } = await store.scan()
+    expect(ids).toHaveLength(100)
+    for (let n = 0; n < 50; n++) expect(ids).toContain(id(n))
   })
 
   it('has no row past its time, and lets it be created again', async () => {

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -6,7 +6,10 @@ import type { VaultRow, VaultStore } from './store.js'
 export const MEMORY_STORE_MAX_ROWS = 100_000
 
 export interface MemoryStoreOptions {
-  /** The most rows kept. Over it, rows past their time go first, then those not used for longest. Default: 100,000; at least 1. */
+  /**
+   * The most rows kept. Over it, rows that are kept for a time only (consents that are pending or ended) go first, those
+   * that end soonest before the others; then those not used for longest. Default: 100,000; at least 1.
+   */
   readonly maxRows?: number
   /** Milliseconds since the epoch. For tests. */
   readonly clock?: Clock
@@ -26,32 +29,24 @@ export function memoryStore(options: MemoryStoreOptions = {}): VaultStore {
   }
   // In the order of last use: a Map keeps the order in which keys were set.
   const rows = new Map<string, VaultRow>()
-  // No row is past its time before this moment, so a full store need not look through all of them at every write.
-  let firstExpiryMs = Number.POSITIVE_INFINITY
+  const timed = new TimedIds()
 
-  const isPast = (row: VaultRow, nowMs: number) =>
-    row.keepUntilMs !== undefined && row.keepUntilMs < nowMs
+  function forget(id: string): void {
+    const row = rows.get(id)
+    if (row?.keepUntilMs !== undefined) timed.delete(id, row.keepUntilMs)
+    rows.delete(id)
+  }
 
   function current(id: string): VaultRow | undefined {
     const row = rows.get(id)
-    if (row === undefined || !isPast(row, clock())) return row
-    rows.delete(id)
+    if (row?.keepUntilMs === undefined || row.keepUntilMs >= clock()) return row
+    forget(id)
     return undefined
   }
 
+  /** Rows that are kept for a time only go first: whoever begins a thousand consents must not cost anybody a grant. */
   function makeRoom(): void {
-    const nowMs = clock()
-    if (firstExpiryMs < nowMs) {
-      firstExpiryMs = Number.POSITIVE_INFINITY
-      for (const [id, row] of rows) {
-        if (isPast(row, nowMs)) rows.delete(id)
-        else firstExpiryMs = Math.min(firstExpiryMs, row.keepUntilMs ?? firstExpiryMs)
-      }
-    }
-    for (const id of rows.keys()) {
-      if (rows.size < maxRows) return
-      rows.delete(id)
-    }
+    while (rows.size >= maxRows) forget(timed.first() ?? rows.keys().next().value!)
   }
 
   return {
@@ -65,15 +60,15 @@ export function memoryStore(options: MemoryStoreOptions = {}): VaultStore {
 
     async put(id, row, { replaces } = {}) {
       if (replaces !== undefined && (current(id)?.version ?? 0) !== replaces) return false
-      rows.delete(id)
-      if (rows.size >= maxRows) makeRoom()
+      forget(id)
+      makeRoom()
       rows.set(id, copyOf(row))
-      firstExpiryMs = Math.min(firstExpiryMs, row.keepUntilMs ?? firstExpiryMs)
+      if (row.keepUntilMs !== undefined) timed.add(id, row.keepUntilMs)
       return true
     },
 
     async delete(id) {
-      rows.delete(id)
+      forget(id)
     },
 
     async scan() {
@@ -87,5 +82,31 @@ function copyOf(row: VaultRow): VaultRow {
     sealed: row.sealed.slice(),
     version: row.version,
     ...(row.keepUntilMs === undefined ? {} : { keepUntilMs: row.keepUntilMs }),
+  }
+}
+
+/** Ids by the minute in which their rows end. */
+class TimedIds {
+  readonly #minutes = new Map<number, Set<string>>()
+
+  add(id: string, untilMs: number): void {
+    const minute = Math.floor(untilMs / MINUTE_MS)
+    const ids = this.#minutes.get(minute) ?? new Set()
+    this.#minutes.set(minute, ids.add(id))
+  }
+
+  delete(id: string, untilMs: number): void {
+    const minute = Math.floor(untilMs / MINUTE_MS)
+    const ids = this.#minutes.get(minute)
+    if (ids?.delete(id) && ids.size === 0) this.#minutes.delete(minute)
+  }
+
+  /** One of those that end first. */
+  first(): string | undefined {
+    let first: number | undefined
+    for (const minute of this.#minutes.keys()) {
+      if (first === undefined || minute < first) first = minute
+    }
+    return first === undefined ? undefined : this.#minutes.get(first)?.values().next().value
   }
 }

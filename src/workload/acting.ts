@@ -144,7 +144,9 @@ export function allowedReturnUrls(acting: Acting): readonly string[] {
 }
 
 /** The part of an audit event that says who acts. */
-export function auditActing(acting: Acting): AuditActing {
+export function auditActing(
+  acting: Pick<Acting, 'workload' | 'user' | 'userKnown' | 'actor'>,
+): AuditActing {
   const { workload, user, userKnown, actor } = acting
   return {
     workload: workload.name,

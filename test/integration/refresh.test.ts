@@ -365,7 +365,7 @@ describe('a store that fails', () => {
     const acting = rig.agent.unverifiedUser(user(name))
     const { authorizationUrl, sessionUri } = await challengeOf(credentials.getToken(acting, read))
     const callback = await rig.callbackUrlOf(authorizationUrl, name)
-    const claim = store.puts + 1
+    const claim = store.puts + 2 // the number of the consent, and its session
     store.failPut = () => store.puts > claim
     expect((await rig.browserOf(name).open(callback)).status).toBeGreaterThanOrEqual(500)
     expect(await credentials.authorizationStatus(acting, sessionUri)).toBe('pending')
@@ -384,7 +384,7 @@ describe('a store that fails', () => {
     const acting = rig.agent.unverifiedUser(user(name))
     const { authorizationUrl } = await challengeOf(credentials.getToken(acting, read))
     const callback = await rig.callbackUrlOf(authorizationUrl, name)
-    const claim = store.puts + 1
+    const claim = store.puts + 2 // the number of the consent, and its session
     store.failPut = () => store.puts === claim + 1
     expect((await rig.browserOf(name).open(callback)).status).toBe(200)
     await credentials.getToken(acting, read)
