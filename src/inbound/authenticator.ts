@@ -45,8 +45,11 @@ export interface InboundRequest {
   /** The token of the scheme DPoP ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)). */
   readonly dpopToken?: string | undefined
   readonly clientCertificateThumbprint?: string | undefined
-  /** The bearer or DPoP token as a JWS, or why it is none; parsed once for all authenticators. */
-  readonly bearerJws: () => ParsedJws | InboundAuthError | undefined
+  /**
+   * The bearer or DPoP token as a JWS, or why it is none; parsed once for all authenticators. One that is longer than
+   * `maxBytes` is not parsed.
+   */
+  readonly bearerJws: (maxBytes: number) => ParsedJws | InboundAuthError | undefined
 }
 
 /** What a verifier hands to its authenticators. */
@@ -97,6 +100,12 @@ export interface Authenticator {
   readonly advertise?: () => Advertisement
 }
 
+/** Kinds of which two would take the same credential, and every caller would be refused. */
+const onlyOne: ReadonlyMap<Principal['method'], string> = new Map([
+  ['introspection', 'an opaque token does not say whose it is'],
+  ['sts', 'a signed AWS identity does not say which of them it is for'],
+])
+
 /**
  * A copy of the list.
  *
@@ -129,10 +138,10 @@ export function checkAuthenticators(
       issuers.add(issuer)
     }
   }
-  if (authenticators.filter((one: Authenticator) => one.name === 'introspection').length > 1) {
-    throw new TypeError(
-      'authenticators may hold one introspection: an opaque token does not say whose it is.',
-    )
+  for (const [name, why] of onlyOne) {
+    if (authenticators.filter((one: Authenticator) => one.name === name).length > 1) {
+      throw new TypeError(`authenticators may hold one ${name}: ${why}.`)
+    }
   }
   return Object.freeze([...authenticators])
 }

@@ -31,6 +31,7 @@ const known: KnownOptions<AwsWebIdentityOptions> = {
   issuer: true,
   allowedAudience: true,
   allowedAccounts: true,
+  partition: true,
   allowedRoles: true,
   allowedArns: true,
   customClaims: true,
@@ -53,13 +54,13 @@ const NAMESPACE = 'https://sts.amazonaws.com/'
  */
 export function awsWebIdentity(options: AwsWebIdentityOptions): Authenticator {
   checkOptionNames(options, 'awsWebIdentity()', known)
-  const { allowedAccounts, allowedRoles, allowedArns, ...rest } = options
+  const { allowedAccounts, partition, allowedRoles, allowedArns, ...rest } = options
   if (typeof options.issuer !== 'string') {
     throw new TypeError(
       `issuer must be the issuer of the account; got ${printable(options.issuer)}.`,
     )
   }
-  const rules = checkIamRules({ allowedAccounts, allowedRoles, allowedArns })
+  const rules = checkIamRules({ allowedAccounts, partition, allowedRoles, allowedArns })
   return tokenAuthenticator({ ...rest, algorithms: ['RS256', 'ES384'] }, (facts, claims) =>
     withIam(facts, claims, rules),
   )

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import {
   codeOf,
@@ -11,10 +11,12 @@ import {
 } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { PublicKey } from '../jwt/public-key.js'
 import type { RawRequest } from './authenticator.js'
 import type { DpopOptions } from './dpop.js'
 import { jwtBearer } from './jwt-bearer.js'
 import { memoryReplayGuard } from './replay-guard.js'
+import { InboundVerifier as PlainVerifier } from './verifier.js'
 
 const issuer = 'https://idp.example'
 const resource = 'https://agent.example/mcp'
@@ -208,6 +210,27 @@ describe('dpop', () => {
       await outcome({ htu: 'https://agent.example' }, {}, { target: 'http://x' }),
     ).toBeUndefined()
     expect(await outcome({}, {}, { target: '/mcp/tools#/../../admin' })).toBe('ERR_BAD_PROOF')
+  })
+
+  it('J67 verifies no signature by a key that the token is not bound to', async () => {
+    const read = vi.spyOn(PublicKey, 'read')
+    onTestFinished(() => read.mockRestore())
+    // One that presents nothing again.
+    const plain = new PlainVerifier({
+      authenticators: [
+        jwtBearer({ issuer, jwks: { keys: [key.jwk] }, allowedAudience: ['agent'], dpop: {} }),
+      ],
+      resource,
+      clock,
+    })
+    read.mockClear()
+    const other = makeKey('RS256', 'other', 2048)
+    expect(await codeOf(plain.verify(request(token, proofFor(token, {}, {}, other))))).toBe(
+      'ERR_BAD_PROOF',
+    )
+    expect(read).not.toHaveBeenCalled()
+    expect(await codeOf(plain.verify(request(token, proofFor(token))))).toBeUndefined()
+    expect(read).toHaveBeenCalledTimes(1)
   })
 
   it('J67 wants one proof, and one only', async () => {

@@ -78,9 +78,11 @@ export class DpopVerifier {
     const nowMs = context.clock()
     const proof = readProof(request)
     const jwk = keyOf(proof)
-    await checkSignature(proof, jwk, context)
-    if (!equalText(await thumbprintOf(jwk), thumbprint))
+    // First: whoever sends a proof chooses the size of its key, and so what it costs to verify.
+    if (!equalText(await thumbprintOf(jwk), thumbprint)) {
       throw bad('the token is bound to another key')
+    }
+    await checkSignature(proof, jwk, context)
     const { htm, htu, ath, iat, jti, nonce } = proof.payload
     if (htm !== request.method) throw bad('htm is another method')
     if (!sameResource(htu, context.resource, request.target)) throw bad('htu is another address')

@@ -1,11 +1,17 @@
 import { type CallerArn, isArnPattern, matchesArn, parseCallerArn } from '../aws/arn.js'
+import { partitionOf, partitions } from '../aws/partitions.js'
 import { printable } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 
 /** Which IAM callers are let in. Fields are ANDed, lists are any-of. */
 export interface AllowedIamCallers {
-  /** Account numbers of 12 digits. */
+  /** Account numbers of 12 digits, in `partition`. */
   readonly allowedAccounts?: readonly string[] | undefined
+  /**
+   * The AWS partition of `allowedAccounts`, such as `aws-cn`: in another one the same number is another account.
+   * Default: the one that all `regions` are in, else `aws`.
+   */
+  readonly partition?: string | undefined
   /** Roles: their ARN, of which STS does not tell the path, or with `allowedAccounts` their name. */
   readonly allowedRoles?: readonly string[] | undefined
   /**
@@ -20,6 +26,7 @@ export interface AllowedIamCallers {
 /** {@link AllowedIamCallers}, checked and copied. */
 export interface IamRules {
   readonly accounts: readonly string[] | undefined
+  readonly partition: string
   /** Role ARNs without path, and names. */
   readonly roles: readonly string[] | undefined
   readonly arns: readonly string[] | undefined
@@ -27,9 +34,13 @@ export interface IamRules {
 }
 
 /** @throws `TypeError` naming the option and its value. */
-export function checkIamRules(options: AllowedIamCallers): IamRules {
-  const { allowedAccounts, allowedRoles, allowedArns, allowedUniqueIds } = options
+export function checkIamRules(
+  options: AllowedIamCallers,
+  regions: readonly string[] = [],
+): IamRules {
+  const { allowedAccounts, partition, allowedRoles, allowedArns, allowedUniqueIds } = options
   return {
+    partition: checkPartition(partition, allowedAccounts, regions),
     accounts: listOf('allowedAccounts', allowedAccounts, (one) => /^\d{12}$/.test(one)),
     roles: rolesOf(allowedRoles, allowedAccounts !== undefined),
     arns: listOf('allowedArns', allowedArns, isArnPattern),
@@ -39,9 +50,12 @@ export function checkIamRules(options: AllowedIamCallers): IamRules {
 
 /** @throws {@link InboundAuthError} `ERR_CLIENT_NOT_ALLOWED` */
 export function applyIamRules(rules: IamRules, caller: CallerArn & { userId?: string }): void {
-  const { accounts, roles, arns, uniqueIds } = rules
+  const { accounts, partition, roles, arns, uniqueIds } = rules
   if (accounts && !accounts.includes(caller.accountId)) {
     throw notAllowed('the account is none of allowedAccounts')
+  }
+  if (accounts && caller.partition !== partition) {
+    throw notAllowed(`the account is of the partition ${caller.partition}, and not of ${partition}`)
   }
   if (roles && !(isRole(caller) && [roleArnOf(caller), caller.name].some(isIn(roles)))) {
     throw notAllowed('the caller is none of allowedRoles')
@@ -53,6 +67,22 @@ export function applyIamRules(rules: IamRules, caller: CallerArn & { userId?: st
   if (uniqueIds && !isIn(uniqueIds)(caller.userId?.split(':')[0] ?? '')) {
     throw notAllowed('the unique id is none of allowedUniqueIds')
   }
+}
+
+function checkPartition(
+  value: string | undefined,
+  accounts: readonly string[] | undefined,
+  regions: readonly string[],
+): string {
+  if (value !== undefined && !accounts) {
+    throw new TypeError('partition is that of allowedAccounts, which are not given.')
+  }
+  const [first, ...others] = new Set(regions.map((region) => partitionOf(region)?.name))
+  const partition = value ?? (others.length === 0 ? first : undefined) ?? 'aws'
+  if (partitions.some(({ name }) => name === partition)) return partition
+  throw new TypeError(
+    `partition must be one of ${partitions.map(({ name }) => name).join(', ')}; got "${printable(value)}".`,
+  )
 }
 
 function isRole({ kind }: CallerArn): boolean {

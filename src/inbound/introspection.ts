@@ -140,9 +140,7 @@ export function introspection(options: IntrospectionOptions): Authenticator {
     ...(rules.subjectClaim === 'sub' ? {} : { issuers: Object.freeze([rules.issuer]) }),
     recognise: (request): Recognition => {
       const token = request.bearerToken ?? (dpop ? request.dpopToken : undefined)
-      if (token === undefined || looksLikeJws(token) || token.startsWith(IDENTITY_TOKEN_PREFIX)) {
-        return { kind: 'absent' }
-      }
+      if (token === undefined || hasForm(token)) return { kind: 'absent' }
       if (token.length > MAX_TOKEN_BYTES) {
         const reason = `the token is longer than ${MAX_TOKEN_BYTES} bytes`
         return { kind: 'foreign', error: new InboundAuthError('ERR_TOKEN_TOO_LARGE', { reason }) }
@@ -167,9 +165,13 @@ export function introspection(options: IntrospectionOptions): Authenticator {
   } satisfies Authenticator)
 }
 
-/** Three segments, of which the first begins as the base64url of a JSON object does: not for us, sound or not. */
-function looksLikeJws(token: string): boolean {
-  return /^e[w-z0-9_-][^.]*\.[^.]*\.[^.]*$/.test(token)
+/**
+ * Whether a token has a form of its own, sound or not, and is no opaque one: three segments, of which the first begins
+ * as the base64url of a JSON object does, or a signed AWS identity. Whoever it is for, the issuer asked here must not
+ * see it.
+ */
+function hasForm(token: string): boolean {
+  return /^e[w-z0-9_-][^.]*\.[^.]*\.[^.]*$/.test(token) || token.startsWith(IDENTITY_TOKEN_PREFIX)
 }
 
 function judge(rules: Rules, claims: JsonObject, token: string, nowMs: number): Principal {

@@ -80,12 +80,9 @@ function recognise(
   request: InboundRequest,
 ): Recognition {
   const { rules } = policy
-  const jws = request.bearerJws()
+  const jws = request.bearerJws(rules.maxTokenBytes)
   const token = tokenOf(request, rules)
   if (token === undefined || jws === undefined) return { kind: 'absent' }
-  if (token.length > rules.maxTokenBytes) {
-    return foreign('ERR_TOKEN_TOO_LARGE', `the token is longer than ${rules.maxTokenBytes} bytes`)
-  }
   if (jws instanceof InboundAuthError) return { kind: 'foreign', error: jws }
   // Equality of strings and nothing else: an iss that is a list, a prefix or another spelling is another issuer.
   const issuer = issuers.find((one) => one === openPayload(jws).iss)
@@ -125,7 +122,7 @@ function judge(
   const { rules, turns } = policy
   const { keys } = rules
   const { clock } = context
-  const jws = request.bearerJws() as ParsedJws // recognised
+  const jws = request.bearerJws(rules.maxTokenBytes) as ParsedJws // recognised
   const claims = openPayload(jws)
   const presented = { token: tokenOf(request, rules) as string, issuer, jws, claims }
   const check = (key: PublicKey, epoch: number | undefined): Verdict | Promise<Verdict> => {

@@ -104,14 +104,16 @@ class ReadRequest implements InboundRequest {
   #tokenOf(scheme: 'bearer' | 'dpop'): string | undefined {
     if (this.authorization?.scheme !== scheme) return undefined
     const { credentials } = this.authorization
+    if (credentials.length > MAX_BEARER_BYTES) throw tooLarge(MAX_BEARER_BYTES)
     if (!this.#checked) checkBearer(credentials)
     this.#checked = true
     return credentials
   }
 
-  bearerJws(): ParsedJws | InboundAuthError | undefined {
+  bearerJws(maxBytes: number): ParsedJws | InboundAuthError | undefined {
     const scheme = this.authorization?.scheme
     if (scheme !== 'bearer' && scheme !== 'dpop') return undefined
+    if (this.authorization!.credentials.length > maxBytes) return tooLarge(maxBytes)
     if (this.#jws === undefined) {
       this.#jws = tryParse(this.#parser, this.authorization!.credentials)
       // What has the form of a JWS is made of characters that a bearer token may have.
@@ -189,6 +191,12 @@ function arePairs(headers: readonly unknown[]): boolean {
     if (typeof header[0] !== 'string' || typeof header[1] !== 'string') return false
   }
   return true
+}
+
+function tooLarge(maxBytes: number): InboundAuthError {
+  return new InboundAuthError('ERR_TOKEN_TOO_LARGE', {
+    reason: `the token is longer than ${maxBytes} bytes`,
+  })
 }
 
 function ambiguous(reason: string): InboundAuthError {

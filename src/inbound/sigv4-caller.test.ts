@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   accessKeyId,
   clock,
@@ -6,6 +7,7 @@ import {
   secretAccessKey,
   service,
   smithy,
+  type Unsigned,
   verifierOf,
   viaAws4fetch,
   withHeader,
@@ -13,12 +15,15 @@ import {
 import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { codeOf, makeKey, signToken } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
+import { ConfigurationError } from '../errors/outbound.js'
+import { SigningKeys } from '../sigv4/signing-key.js'
 import { WorkloadIdentity } from '../workload/identity.js'
 import { USER_ID_HEADER } from './asserted-user.js'
 import type { RawRequest } from './authenticator.js'
 import { jwtBearer } from './jwt-bearer.js'
 import { memoryReplayGuard, type ReplayGuard } from './replay-guard.js'
 import { sigv4 } from './sigv4.js'
+import { InboundVerifier as PlainVerifier } from './verifier.js'
 
 const arn = 'arn:aws:sts::111122223333:assumed-role/caller/s1'
 const credentials = async () => ({ secretAccessKey, principal: { arn } })
@@ -324,6 +329,61 @@ describe('sigv4 and Web Requests', () => {
       const kept = web(await smithy({ target }))
       expect(await codeOf(verifierOf().verify(kept))).toBe('ERR_AMBIGUOUS_PATH')
     }
+  })
+})
+
+describe('sigv4 and what it costs', () => {
+  it('S20 derives one key for every refusal, and none for who comes again', async () => {
+    const derive = vi.spyOn(SigningKeys.prototype, 'derive')
+    onTestFinished(() => derive.mockRestore())
+    const authenticator = sigv4({
+      region,
+      service,
+      credentials: (id) => (id === accessKeyId ? { secretAccessKey } : undefined),
+    })
+    // One that presents nothing again.
+    const verifier = new PlainVerifier({ authenticators: [authenticator], clock })
+    const costOf = async (call: Unsigned, code?: string) => {
+      derive.mockClear()
+      expect(await codeOf(verifier.verify(await smithy(call)))).toBe(code)
+      return derive.mock.calls.length
+    }
+    const wrong = { secretAccessKey: 'another secret' }
+    const unknown = { accessKeyId: 'AKIANOBODY0000000000' }
+    const bad = 'ERR_BAD_SIGNATURE'
+    expect(await costOf(wrong, bad)).toBe(1) // known, and used for the first time
+    for (let n = 0; n < 3; n++) {
+      expect(await costOf({ ...wrong, target: `/${n}` }, bad)).toBe(1)
+      expect(await costOf({ ...unknown, target: `/${n}` }, bad)).toBe(1)
+      expect(await costOf({ ...unknown, accessKeyId: `AKIANOBODY00000000${n}0` }, bad)).toBe(1)
+      expect(await costOf({ target: `/${n}` })).toBe(0)
+    }
+  })
+
+  it('S20 lets nobody in who signs with the secret that stands for unknown keys', async () => {
+    const text = readFileSync(new URL('./sigv4.ts', import.meta.url), 'utf8')
+    const secretAccessKey = /DECOY_SECRET = '([^']+)'/.exec(text)![1]!
+    const request = await smithy({ accessKeyId: 'AKIANOBODY0000000000', secretAccessKey })
+    expect(await codeOf(verifierOf().verify(request))).toBe('ERR_BAD_SIGNATURE')
+  })
+
+  it('S14 hands the mistake of an application that kept no bytes to the application', async () => {
+    const mistake = new ConfigurationError('The bytes were not kept.')
+    const failing = [
+      () => {
+        throw mistake
+      },
+      () => Promise.reject(mistake),
+    ]
+    for (const body of failing) {
+      const request = await smithy({ method: 'POST', body: '{}' })
+      await expect(verifierOf().authenticate({ ...request, body })).rejects.toBe(mistake)
+    }
+    const broken = {
+      ...(await smithy({ method: 'POST', body: '{}' })),
+      body: () => Promise.reject(new Error('x')),
+    }
+    expect(await codeOf(verifierOf().verify(broken))).toBe('ERR_BODY_MISMATCH')
   })
 })
 

@@ -1,10 +1,9 @@
-import { hex } from '../bytes.js'
 import type { Clock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type IamIdentity, makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { findSignature, type PresentedSignature } from '../sigv4/authorization.js'
-import { after, type Digest, platformDigest, type Soon } from '../sigv4/digest.js'
+import { after, type Digest, platformDigest, type SigningKey, type Soon } from '../sigv4/digest.js'
 import { TextComparison } from '../sigv4/same-text.js'
 import type { Scope } from '../sigv4/scope.js'
 import { MAX_SIGNING_KEYS, SigningKeys } from '../sigv4/signing-key.js'
@@ -75,9 +74,6 @@ class Judge {
   readonly #digest: Digest = platformDigest()
   readonly #sessionTokens = new TextComparison()
   readonly #keys: SigningKeys
-  /** Keys for ids that nobody has. Kept apart, so that they crowd out no caller's, and as well, so that both cost the same. */
-  readonly #decoys: SigningKeys
-  readonly #decoySecret = hex(crypto.getRandomValues(new Uint8Array(20)))
   readonly #principals = new Map<string, KeptPrincipal>()
   #ownGuard: ReplayGuard | undefined
 
@@ -85,7 +81,6 @@ class Judge {
     this.#rules = rules
     this.#issuer = issuer
     this.#keys = new SigningKeys(this.#digest, rules.region, rules.service)
-    this.#decoys = new SigningKeys(this.#digest, rules.region, rules.service)
   }
 
   /** Answers at once where `credentials` and the guard do. */
@@ -115,13 +110,31 @@ class Judge {
 
   #judge(signed: SignedRequest, found: SigV4Key | undefined): Soon<string> {
     const { scope, sessionToken } = signed.presented
-    const secret = found ? reveal(found.secretAccessKey) : this.#decoySecret
-    const key = (found ? this.#keys : this.#decoys).get(scope.accessKeyId, secret, scope.date)
+    const { accessKeyId, date } = scope
     const known = found !== undefined && this.#sameToken(found.sessionToken, sessionToken)
-    if (!(key instanceof Promise)) {
-      return checkSignature(signed, this.#rules, this.#digest, key, known)
+    const check = (key: SigningKey) => checkSignature(signed, this.#rules, this.#digest, key, known)
+    if (!found) return after(this.#keys.derive(DECOY_SECRET, date), check)
+    const secret = reveal(found.secretAccessKey)
+    const kept = this.#keys.kept(accessKeyId, secret, date)
+    if (!kept) return after(this.#keys.make(accessKeyId, secret, date), check)
+    return this.#likeAnUnknownKey(date, () => check(kept))
+  }
+
+  /**
+   * A refusal takes as long with a key that was derived before as with one that is derived for this request: the time
+   * tells nobody which access keys there are, or which were used today.
+   */
+  #likeAnUnknownKey(date: string, check: () => Soon<string>): Soon<string> {
+    const refuse = (error: unknown): Soon<never> =>
+      after(this.#keys.derive(DECOY_SECRET, date), () => {
+        throw error
+      })
+    try {
+      const signature = check()
+      return signature instanceof Promise ? signature.catch(refuse) : signature
+    } catch (error) {
+      return refuse(error)
     }
-    return key.then((key) => checkSignature(signed, this.#rules, this.#digest, key, known))
   }
 
   #sameToken(expected: string | Secret | undefined, presented: string | undefined): boolean {
@@ -205,6 +218,8 @@ interface KeptPrincipal {
   readonly principal: Principal
 }
 
+/** Judges the signatures of access keys that nobody has. What it signs is refused as well. */
+const DECOY_SECRET = 'no key has this secret, and none is let in by it'
 /** How much longer a used signature is remembered than it serves, for clocks of stores that run ahead. */
 const GUARD_MARGIN_MS = 60_000
 

@@ -41,6 +41,7 @@ const known: KnownOptions<StsIdentityOptions> = {
   serverId: true,
   serverIdHeader: true,
   allowedAccounts: true,
+  partition: true,
   allowedRoles: true,
   allowedArns: true,
   allowedUniqueIds: true,
@@ -79,14 +80,15 @@ export function checkStsIdentityOptions(options: StsIdentityOptions): StsIdentit
   if (fetch !== undefined && typeof fetch !== 'function') {
     throw new TypeError('fetch must be a function.')
   }
+  const regions = listOf('regions', options.regions, () => true)
   return {
     serverId: options.serverId,
     serverIdHeader,
     userIdHeader: user.header,
     user,
     maxAgeMs,
-    hosts: stsHosts(options.regions && listOf('regions', options.regions, () => true)),
-    ...checkIamRules(options),
+    hosts: stsHosts(regions),
+    ...checkIamRules(options, regions),
   }
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { codeOf, fakeClock } from '../../test/support/issuer.js'
 import type { AuditEvent } from '../audit.js'
+import { partitionOf } from '../aws/partitions.js'
 import { type SignCallerIdentityOptions, signCallerIdentity } from '../aws/sign-caller-identity.js'
 import { type FakeStsOptions, startFakeSts } from '../testing/fake-sts.js'
 import { WorkloadIdentity } from '../workload/identity.js'
@@ -117,12 +118,39 @@ describe('stsIdentity', () => {
       arn: `arn:${partition}:iam::${account}:user/ana`,
       userId: 'AIDAEXAMPLE',
     }
-    const { sts, sign, send } = await rig({}, { callers: [caller] })
+    const { sts, sign, send } = await rig({ partition }, { callers: [caller] })
     for (const form of forms) {
       expect((await send(await sign({ form, region, endpoint }))).iam?.arn).toBe(caller.arn)
     }
     expect(sts.requests.map((request) => request.host)).toEqual([host, host])
   })
+
+  it.each<[string | undefined, readonly string[] | undefined, string, boolean]>([
+    [undefined, undefined, 'us-east-1', true],
+    [undefined, undefined, 'cn-north-1', false],
+    [undefined, undefined, 'us-gov-west-1', false],
+    ['aws-cn', undefined, 'cn-north-1', true],
+    ['aws-cn', undefined, 'us-east-1', false],
+    [undefined, ['cn-north-1', 'cn-northwest-1'], 'cn-north-1', true],
+    [undefined, ['us-east-1', 'cn-north-1'], 'cn-north-1', false],
+    [undefined, ['us-east-1', 'cn-north-1'], 'us-east-1', true],
+    ['aws-cn', ['us-east-1', 'cn-north-1'], 'cn-north-1', true],
+  ])(
+    'S35 allows an account in partition %s, regions %j: from %s: %s',
+    async (partition, regions, region, allowed) => {
+      const caller = {
+        accessKeyId: 'AKIDEXAMPLE',
+        secretAccessKey: 'secret',
+        arn: `arn:${partitionOf(region)!.name}:iam::${account}:role/app`,
+        userId: 'AROAEXAMPLE',
+      }
+      for (const more of [{}, { allowedRoles: ['app'] }]) {
+        const { sign, send } = await rig({ partition, regions, ...more }, { callers: [caller] })
+        const code = await codeOf(send(await sign({ region })))
+        expect(code).toBe(allowed ? undefined : 'ERR_CLIENT_NOT_ALLOWED')
+      }
+    },
+  )
 
   it.each([
     ['evil.example'],
@@ -750,6 +778,15 @@ describe('stsIdentity', () => {
     ['no list', { allowedAccounts: undefined }],
     ['an empty list', { allowedAccounts: [] }],
     ['an account that is none', { allowedAccounts: ['1234'] }],
+    ['a partition that is none', { partition: 'aws-mars' }],
+    [
+      'a partition of no accounts',
+      {
+        allowedAccounts: undefined,
+        allowedRoles: [`arn:aws:iam::${account}:role/a`],
+        partition: 'aws',
+      },
+    ],
     ['a role name without accounts', { allowedAccounts: undefined, allowedRoles: ['app'] }],
     ['a session as a role', { allowedRoles: [`arn:aws:sts::${account}:assumed-role/a/b`] }],
     ['an open pattern', { allowedArns: ['arn:aws:iam::*:role/app'] }],

@@ -103,7 +103,7 @@ describe('workloadToken', () => {
     [6, undefined],
     [7, undefined],
     [8, 'ERR_BAD_CLAIMS'],
-    [1000, 'ERR_MALFORMED_TOKEN'],
+    [1000, 'ERR_TOKEN_TOO_LARGE'],
   ])('J61 with %i agents before the caller: %s', async (depth, code) => {
     let act = '{"sub":"a"}'
     for (let at = 1; at < depth; at++) act = `{"sub":"a","act":${act}}`

@@ -5,7 +5,7 @@ import type { Fetch } from '../http.js'
 import { DEFAULT_CLOCK_TOLERANCE_MS, MAX_CLOCK_TOLERANCE_MS } from '../jwt/claims.js'
 import { type JsonWebKeySet, KeyList } from '../jwt/key-list.js'
 import { KeySet } from '../jwt/key-set.js'
-import type { ParsedJws } from '../jwt/strict-parse.js'
+import { MAX_TOKEN_BYTES, type ParsedJws } from '../jwt/strict-parse.js'
 import { verifyJws } from '../jwt/verify.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
@@ -61,7 +61,7 @@ export function workloadToken(options: WorkloadTokenOptions): Authenticator {
     issuers: Object.freeze([issuer]),
     recognise: (request): Recognition => {
       const token = request.bearerToken
-      const jws = request.bearerJws()
+      const jws = request.bearerJws(MAX_TOKEN_BYTES)
       if (token === undefined || jws === undefined) return { kind: 'absent' }
       if (jws instanceof InboundAuthError) return { kind: 'foreign', error: jws }
       if (jws.payload.iss !== issuer) {

@@ -2,6 +2,7 @@ import { nodeBuiltin } from '../builtin.js'
 import { fromBase64url } from '../bytes.js'
 import { isJsonObject, type JsonObject } from '../strict-json.js'
 import { isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
+import { isRocaModulus } from './roca.js'
 import { type NodeCrypto, nodeCheck, type SignatureCheck, webCheck } from './signature.js'
 import { MAX_KID_LENGTH } from './strict-parse.js'
 
@@ -119,6 +120,7 @@ function readMaterial(jwk: JsonObject): JsonWebKey | string {
       return `has an RSA modulus outside ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits`
     }
     if (!isOdd(modulus)) return 'has an even modulus'
+    if (isRocaModulus(modulus)) return 'has an RSA modulus that can be factored (CVE-2017-15361)'
     if (!isOdd(exponent) || bitLength(exponent) < 2 || exponent.length > MAX_RSA_EXPONENT_BYTES) {
       return 'has an RSA exponent that is even, 1 or too long'
     }

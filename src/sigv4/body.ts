@@ -1,4 +1,5 @@
 import { concat } from '../bytes.js'
+import { isDeputizeError } from '../errors/base.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import type { Digest, Soon } from './digest.js'
 
@@ -50,7 +51,9 @@ async function hashSlowly(
     }
     return hash ? hash.digest() : await digest.sha256Aside(concat(...parts))
   } catch (error) {
-    if (error instanceof InboundAuthError) throw error
+    // The application has not kept the bytes: the mistake is not the caller's.
+    if (error instanceof InboundAuthError || isDeputizeError(error, 'ERR_CONFIGURATION'))
+      throw error
     throw unreadable('the body cannot be read', error)
   }
 }

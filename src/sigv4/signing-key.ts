@@ -1,4 +1,4 @@
-import type { Digest, SigningKey, Soon } from './digest.js'
+import { after, type Digest, type SigningKey, type Soon } from './digest.js'
 
 /** How many callers' keys are kept. */
 export const MAX_SIGNING_KEYS = 1_000
@@ -27,24 +27,33 @@ export class SigningKeys {
     this.#service = service
   }
 
-  /** @param date `YYYYMMDD`. */
-  get(accessKeyId: string, secret: string, date: string): Soon<SigningKey> {
+  /**
+   * The key, if it is kept.
+   *
+   * @param date `YYYYMMDD`.
+   */
+  kept(accessKeyId: string, secret: string, date: string): SigningKey | undefined {
     const last = this.#last
     // Whoever comes several times in a row needs no look-up.
     if (last?.accessKeyId === accessKeyId && last.date === date && last.secret === secret) {
       return last.key
     }
-    const id = `${date}/${accessKeyId}`
-    const kept = this.#kept.get(id)
-    if (kept !== undefined && kept.secret === secret) {
-      this.#last = kept
-      return kept.key
-    }
-    const scope = [date, this.#region, this.#service, 'aws4_request']
-    const key = this.#digest.signingKey(secret, scope)
-    if (key instanceof Promise)
-      return key.then((key) => this.#keep(id, { accessKeyId, date, secret, key }))
-    return this.#keep(id, { accessKeyId, date, secret, key })
+    const kept = this.#kept.get(`${date}/${accessKeyId}`)
+    if (kept === undefined || kept.secret !== secret) return undefined
+    this.#last = kept
+    return kept.key
+  }
+
+  /** A key that is not kept: it is derived, and kept from now on. */
+  make(accessKeyId: string, secret: string, date: string): Soon<SigningKey> {
+    return after(this.derive(secret, date), (key) =>
+      this.#keep(`${date}/${accessKeyId}`, { accessKeyId, date, secret, key }),
+    )
+  }
+
+  /** A key that is kept by nobody. */
+  derive(secret: string, date: string): Soon<SigningKey> {
+    return this.#digest.signingKey(secret, [date, this.#region, this.#service, 'aws4_request'])
   }
 
   get size(): number {

@@ -380,6 +380,29 @@ export function describeAdapter(
     })
 
     if (readOnce) {
+      it('S14 tells the developer, and not the caller, that the bytes of a signed body were not kept', async () => {
+        const body = '{"a":1}'
+        const headers = { 'content-type': 'application/json' }
+        const call = await smithy({
+          method: 'POST',
+          target: '/api/plain',
+          headers,
+          body,
+          atMs: Date.now(),
+        })
+        const lines = [
+          ...call.headers.map(([name, value]) => `${name}: ${value}`),
+          `Content-Length: ${body.length}`,
+          'Connection: close',
+        ]
+        const before = handled
+        expect(await wire(request('POST /api/plain', lines, body))).toMatch(/^HTTP\/1\.1 500 /)
+        expect(errors).toMatchObject([
+          { code: 'ERR_CONFIGURATION', message: expect.stringContaining('keepRawBody') },
+        ])
+        expect(handled).toBe(before)
+      })
+
       it('S14 refuses to judge a body whose bytes were not kept', async () => {
         const headers = { 'x-signed': 'body', 'content-type': 'application/json' }
         const ask = (path: string, type = headers['content-type']) =>
