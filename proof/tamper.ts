@@ -23,6 +23,7 @@ const secret = 'canary-of-the-vault'
 
 const values: Record<RowKind, object> = {
   grant: { status: 'active', refreshToken: secret, scopes: ['a'], tokens: { '': secret } },
+  lease: { holder: secret, beat: 1, unchangedMs: 0 },
   'consent-session': { state: 'pending', codeVerifier: secret, nonce: secret },
   connections: { accounts: [{ provider: secret, label: 'me' }], pending: [] },
   'signing-keys': { kty: 'EC', crv: 'P-256', d: secret },

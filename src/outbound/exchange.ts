@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { OAuthRefusedError, ScopeNotGrantedError } from '../errors/outbound.js'
+import { REQUEST_TIMEOUT_MS } from '../http.js'
 import { clientCredentialsGrant } from '../oauth/client-credentials.js'
 import { type RefreshAnswer, refreshGrant } from '../oauth/refresh.js'
 import { giveBack } from '../oauth/revoke.js'
@@ -20,9 +21,8 @@ import {
   unionScopes,
 } from './grant.js'
 import { acquired, ended, refreshed, salvaged, suspended } from './grant-changes.js'
-import type { GrantChange, GrantWriter } from './grant-writer.js'
+import type { Claim, GrantChange, GrantWriter } from './grant-writer.js'
 import { coolsDown, type Renewal, stillServes, type Wanted } from './plan.js'
-import type { Claim } from './row-leases.js'
 import { SharedRefusals } from './shared-refusals.js'
 
 /** A token, and the grant that it is of. */
@@ -107,21 +107,22 @@ export class Exchange {
 
   async #ask(target: GrantTarget, wanted: Wanted, renewal: Renewal, claim: Claim): Promise<Given> {
     const { resource } = wanted
-    const claimed = claim.held
+    const claimed = claim.held.value
     const how: CallOptions = {
       guardedFor: rowName(target.row),
       beforeSend: () => {
-        if (!claim.isLive()) throw new LeaseEnded('The lease has ended.')
+        const timeoutMs = target.server.options.timeoutMs ?? REQUEST_TIMEOUT_MS
+        if (!claim.lease.maySend(timeoutMs)) throw new LeaseEnded('The lease has ended.')
       },
     }
     if (renewal.step === 'acquire') {
       const { answer, requested } = await acquire(target, wanted, renewal.scopes, how)
       const token = storedToken(answer, resource, this.#clock())
       const apply = (now: Grant) => acquired(now, answer, token, requested)
-      return { inOrder: true, answer, token, change: { claimed, apply, spent: undefined } }
+      return { inOrder: true, answer, token, change: { claim, apply, spent: undefined } }
     }
     const { refreshToken } = renewal
-    const { scopes: granted, requested, accountSubject: subject } = claimed.value
+    const { scopes: granted, requested, accountSubject: subject } = claimed
     const { refreshWithScope } = target.server.options
     // Servers do not list what only says what the consent gives; left out of this request, it would be given up.
     const scopes = unionScopes(
@@ -141,8 +142,8 @@ export class Exchange {
     this.#refusals.clear(target.name)
     const { tokens: answer } = given
     const token = storedToken(answer, resource, this.#clock())
-    const apply = (now: Grant) => refreshed(now, claimed.value, answer, token)
-    return { inOrder: true, answer, token, change: { claimed, apply, spent: refreshToken } }
+    const apply = (now: Grant) => refreshed(now, claimed, answer, token)
+    return { inOrder: true, answer, token, change: { claim, apply, spent: refreshToken } }
   }
 
   /**
@@ -151,7 +152,7 @@ export class Exchange {
    * while a token is in hand: the next renewal will tell.
    */
   async #mayRepeat(target: GrantTarget, wanted: Wanted, claim: Claim): Promise<boolean> {
-    if (stillServes(claim.held.value, wanted, this.#clock()) || !claim.isLive()) return false
+    if (stillServes(claim.held.value, wanted, this.#clock()) || !claim.lease.isLive()) return false
     const now = await this.#vault.read<Grant>(target.row)
     return now?.version === claim.held.version && target.server.health.takeRetry()
   }
@@ -174,10 +175,9 @@ export class Exchange {
     if (refreshToken === undefined || refreshToken === spent) {
       return this.#afterFailure(target, wanted, renewal, claim, error)
     }
-    const claimed = claim.held
-    const failing = failingAfter(claimed.value.failing, error, this.#clock())
+    const failing = failingAfter(claim.held.value.failing, error, this.#clock())
     const apply = (now: Grant) => salvaged(now, refreshToken, failing)
-    const written = await this.#writer.write(target, { claimed, apply, spent })
+    const written = await this.#writer.write(target, { claim, apply, spent })
     this.#onChanged(rowName(target.row))
     if (written.superseded) {
       if (written.now?.reason === DISCONNECTED) await giveBack(target.server, tokens)
@@ -198,9 +198,8 @@ export class Exchange {
     if (isDeputizeError(error, 'ERR_VAULT_UNAVAILABLE')) throw error
     const { value: claimed, version: replaces } = claim.held
     const nowMs = this.#clock()
-    const { lease: _, ...free } = claimed
     const asked = !isDeputizeError(error, 'ERR_SERVER_UNAVAILABLE')
-    const failing = asked ? failingAfter(free.failing, error, nowMs) : undefined
+    const failing = asked ? failingAfter(claimed.failing, error, nowMs) : undefined
     if (renewal.step === 'refresh') {
       const over = this.#over(target, claimed, error, failing)
       if (over) {
@@ -212,11 +211,11 @@ export class Exchange {
         return news ? { step: 'lost', reason: over.reason! } : { step: 'again' }
       }
     }
-    const after: Grant = { ...free, ...(failing ? { failing } : {}) }
-    // If this fails too, the lease ends by itself.
-    const wrote = await this.#vault.write(target.row, after, { replaces }).catch(() => undefined)
+    const after: Grant = failing ? { ...claimed, failing } : claimed
+    const wrote =
+      failing && (await this.#vault.write(target.row, after, { replaces }).catch(() => undefined))
     // The user is asked already; this was one more try with what the row still holds.
-    if (claimed.state === 'needs_consent' && failing && wrote !== undefined) {
+    if (claimed.state === 'needs_consent' && wrote !== undefined) {
       return { step: 'again' }
     }
     return this.#serveOr(error, after, wanted)

@@ -9,7 +9,7 @@ export function acquired(
   token: StoredToken,
   requested: readonly string[],
 ): Grant {
-  const { lease: _, failing: _failing, ...grant } = now
+  const { failing: _, ...grant } = now
   return withToken({ ...grant, scopes: answer.scopes, requested }, token)
 }
 
@@ -23,7 +23,7 @@ export function refreshed(
   answer: TokenAnswer,
   token: StoredToken,
 ): Grant {
-  const { lease: _, failing: _failing, reason: _reason, claims: _claims, ...rest } = now
+  const { failing: _, reason: _reason, claims: _claims, ...rest } = now
   const refreshToken = answer.refreshToken ?? now.refreshToken
   const grant: Grant = {
     ...rest,
@@ -41,19 +41,18 @@ export function refreshed(
 
 /** The row once a refresh token was spent for an answer that is not in order: the new one in it is kept. */
 export function salvaged(now: Grant, refreshToken: string, failing: Failing): Grant {
-  const { lease: _, ...rest } = now
-  return { ...rest, refreshToken, failing }
+  return { ...now, refreshToken, failing }
 }
 
 /** The row once the server refused its refresh token: kept, without a secret, so that one can see why. */
 export function ended(grant: Grant, reason: string): Grant {
-  const { refreshToken: _, lease: _lease, failing: _failing, ...rest } = grant
+  const { refreshToken: _, failing: _failing, ...rest } = grant
   return { ...rest, state: 'needs_consent', reason, tokens: [] }
 }
 
 /** The row once the user has to be asked, though its refresh token may be good: it stays, and is tried again first. */
 export function suspended(grant: Grant, failing: Failing, claims: string | undefined): Grant {
-  const { lease: _, claims: _claims, ...rest } = grant
+  const { claims: _, ...rest } = grant
   return {
     ...rest,
     state: 'needs_consent',

@@ -190,8 +190,6 @@ export class GrantKeeper {
         connectedAtMs: clock(),
         ...(refreshToken === undefined ? {} : { refreshToken }),
         ...(subject === undefined ? {} : { accountSubject: subject }),
-        // Whoever renews with it right now still has the row.
-        ...(kept?.refreshToken === undefined || !kept.lease ? {} : { lease: kept.lease }),
       },
       storedToken(redeemed, session.resource, clock()),
     )

@@ -1,14 +1,20 @@
+import { SECOND_MS } from '../clock.js'
 import { isVaultHiccup, VaultUnavailableError } from '../errors/vault.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
-import { type Grant, type GrantTarget, rowName } from './grant.js'
-import type { RowLeases } from './row-leases.js'
-import { pause, type Timing } from './timing.js'
+import { DISCONNECTED, type Grant, type GrantTarget, rowName } from './grant.js'
+import { pause } from './pause.js'
+import type { RowLease } from './row-lease.js'
+
+/** A row that this process may go to the server for, as it was read once the lease was taken. */
+export interface Claim {
+  readonly held: Held<Grant>
+  readonly lease: RowLease
+}
 
 /** A change that the server has made and the vault has not got yet. */
 export interface GrantChange {
-  /** The row as it was claimed. */
-  readonly claimed: Held<Grant>
-  /** Applies it to the row as it is, and ends the lease. */
+  readonly claim: Claim
+  /** Applies it to the row as it is. */
   readonly apply: (grant: Grant) => Grant
   /** The refresh token that it replaces; `undefined` for a token in the agent's own name. */
   readonly spent: string | undefined
@@ -19,11 +25,34 @@ export type Written =
   | { readonly grant: Grant; readonly superseded: false }
   | { readonly superseded: true; readonly now: Grant | undefined }
 
+/** Why a grant may be lost though nobody ended it. */
+export type AtRisk = 'superseded' | 'not_written'
+
+/** How a {@link GrantWriter} is watched. */
+export interface WriterOptions {
+  /** Told of every row that was written or given up in the background. */
+  readonly onSettled: (target: GrantTarget) => void
+  /** Told of a grant whose new refresh token is in no row: `superseded` by another process, or `not_written`. */
+  readonly onAtRisk: (target: GrantTarget, why: AtRisk) => void
+  /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
+}
+
 const TRIES = 4
 /** Of compare-and-set alone: other writers are few, and each is done in a moment. */
 const CONTESTED_TRIES = 100
 const FIRST_PAUSE_MS = 100
 const MAX_UNSAVED = 10_000
+/** In the background: the first wait after a failure, and the longest: well within the time in which others take a row over. */
+const BACKGROUND_PAUSE_MS = SECOND_MS / 4
+const MAX_BACKGROUND_PAUSE_MS = 2 * SECOND_MS
+const AT_ONCE = 20
+
+interface Unsaved {
+  readonly target: GrantTarget
+  readonly change: GrantChange
+  saving: Promise<void> | undefined
+}
 
 /** Tries `write` again while the store or the key ring fails, for about a second. */
 export async function insist<T>(write: () => Promise<T>): Promise<T> {
@@ -37,56 +66,122 @@ export async function insist<T>(write: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Writes what the server gave, before anything else can fail, and keeps in memory what the store would not take. */
+/**
+ * Writes what the server gave, before anything else can fail. What the store would not take is kept in memory, with the
+ * lease, and written in the background from then on.
+ */
 export class GrantWriter {
   readonly #vault: TokenVault
-  readonly #leases: RowLeases
-  readonly #timing: Timing
-  readonly #unsaved = new Map<string, GrantChange>()
+  readonly #options: WriterOptions
+  readonly #unsaved = new Map<string, Unsaved>()
+  #background: Promise<void> | undefined
+  #closed = false
 
-  constructor(vault: TokenVault, leases: RowLeases, timing: Timing) {
+  constructor(vault: TokenVault, options: WriterOptions) {
     this.#vault = vault
-    this.#leases = leases
-    this.#timing = timing
+    this.#options = options
   }
 
   /**
-   * Writes a change. When another writer was first and the spent refresh token is no longer in the row, a new consent,
-   * another process or a disconnect has put something newer there. Whoever holds the row now is not written over: a
-   * process that was stopped past its lease waits for the one that took it.
+   * Writes a change. When the spent refresh token is no longer in the row, a new consent, another process or a disconnect
+   * has put something newer there, and that one stays.
    *
-   * @throws {@link VaultUnavailableError} It is in memory then, and written by {@link catchUp}.
+   * @throws {@link VaultUnavailableError} It is in memory then, and {@link keeps} says so.
    */
   async write(target: GrantTarget, change: GrantChange): Promise<Written> {
-    const name = rowName(target.row)
     try {
-      const written = await this.#write(target, change)
-      this.#unsaved.delete(name)
-      return written
+      return await this.#write(target, change, insist)
     } catch (error) {
-      if (this.#unsaved.size < MAX_UNSAVED) this.#unsaved.set(name, change)
+      if (this.#unsaved.size >= MAX_UNSAVED) this.#options.onAtRisk(target, 'not_written')
+      else this.#unsaved.set(rowName(target.row), { target, change, saving: undefined })
+      this.#startBackground()
       throw error
     }
   }
 
-  /** Writes what is left of an earlier call before the row is used again. */
-  async catchUp(target: GrantTarget): Promise<void> {
-    const unsaved = this.#unsaved.get(rowName(target.row))
-    if (unsaved) await this.write(target, unsaved)
+  /** Whether a change under this lease is in memory: the lease is given back once it was written. */
+  keeps(target: GrantTarget, lease: RowLease): boolean {
+    return this.#unsaved.get(rowName(target.row))?.change.claim.lease === lease
   }
 
-  async #write(target: GrantTarget, { claimed, apply, spent }: GrantChange): Promise<Written> {
-    let { value, version } = claimed
+  /**
+   * Writes what is left of an earlier call before the row is used again.
+   *
+   * @throws {@link VaultUnavailableError}
+   */
+  async catchUp(target: GrantTarget): Promise<void> {
+    const unsaved = this.#unsaved.get(rowName(target.row))
+    if (unsaved) await this.#save(unsaved, insist)
+  }
+
+  /**
+   * Writes what is in memory, for about a second, and stops doing so in the background.
+   *
+   * @returns The rows that could not be written.
+   */
+  async close(): Promise<readonly GrantTarget[]> {
+    this.#closed = true
+    const all = [...this.#unsaved.values()]
+    await inParts(all, (unsaved) => this.#save(unsaved, insist).catch(() => {}))
+    const left = [...this.#unsaved.values()]
+    this.#unsaved.clear()
+    for (const { target, change } of left) {
+      this.#options.onAtRisk(target, 'not_written')
+      void change.claim.lease.release()
+    }
+    return left.map(({ target }) => target)
+  }
+
+  #startBackground(): void {
+    if (this.#background || this.#closed) return
+    this.#background = this.#saveAll().finally(() => {
+      this.#background = undefined
+    })
+    this.#options.waitUntil?.(this.#background)
+  }
+
+  async #saveAll(): Promise<void> {
+    let waitMs = BACKGROUND_PAUSE_MS
+    while (this.#unsaved.size > 0 && !this.#closed) {
+      await pause(waitMs, true)
+      waitMs = Math.min(MAX_BACKGROUND_PAUSE_MS, waitMs * 2)
+      const once = <T>(write: () => Promise<T>) => write()
+      const all = [...this.#unsaved.values()]
+      await inParts(all, (unsaved) => this.#save(unsaved, once).catch(() => {}))
+    }
+  }
+
+  #save(unsaved: Unsaved, how: typeof insist): Promise<void> {
+    unsaved.saving ??= this.#saveOne(unsaved, how).finally(() => {
+      unsaved.saving = undefined
+    })
+    return unsaved.saving
+  }
+
+  async #saveOne({ target, change }: Unsaved, how: typeof insist): Promise<void> {
+    await this.#write(target, change, how)
+    this.#unsaved.delete(rowName(target.row))
+    this.#options.onSettled(target)
+    await change.claim.lease.release()
+  }
+
+  async #write(
+    target: GrantTarget,
+    { claim, apply, spent }: GrantChange,
+    how: typeof insist,
+  ): Promise<Written> {
+    let { value, version } = claim.held
     for (let tries = 0; tries < CONTESTED_TRIES; tries++) {
+      if (!claim.lease.isLive()) await how(() => claim.lease.regain())
       const grant = apply(value)
-      const wrote = await insist(() => this.#vault.write(target.row, grant, { replaces: version }))
+      const wrote = await how(() => this.#vault.write(target.row, grant, { replaces: version }))
       if (wrote !== undefined) return { grant, superseded: false }
-      let now = await this.#read(target)
-      while (this.#leases.heldElsewhere(target, now)) {
-        await pause(this.#timing.pollMs)
-        now = await this.#read(target)
-      }
-      if (spent !== undefined && now?.value.refreshToken !== spent) {
+      const now = await how(() => this.#vault.read<Grant>(target.row))
+      const current = now?.value.refreshToken
+      if (spent !== undefined && current !== spent) {
+        // The store wrote it, and its answer was lost.
+        if (now && current === grant.refreshToken) return { grant: now.value, superseded: false }
+        if (!meantByUser(now?.value, value)) this.#options.onAtRisk(target, 'superseded')
         return { superseded: true, now: now?.value }
       }
       value = now?.value ?? value
@@ -97,8 +192,15 @@ export class GrantWriter {
       reason: 'the row changes faster than it can be written',
     })
   }
+}
 
-  #read(target: GrantTarget): Promise<Held<Grant> | undefined> {
-    return insist(() => this.#vault.read<Grant>(target.row))
+/** Whether what stands in the row now is a disconnect or another consent. */
+function meantByUser(now: Grant | undefined, before: Grant): boolean {
+  return now?.reason === DISCONNECTED || now?.connectedAtMs !== before.connectedAtMs
+}
+
+async function inParts<T>(all: readonly T[], run: (one: T) => Promise<void>): Promise<void> {
+  for (let from = 0; from < all.length; from += AT_ONCE) {
+    await Promise.all(all.slice(from, from + AT_ONCE).map(run))
   }
 }

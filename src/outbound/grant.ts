@@ -51,8 +51,6 @@ export interface Grant {
   readonly accountSubject?: string
   /** One a resource. */
   readonly tokens: readonly StoredToken[]
-  /** Who may talk to the server for this row right now, and until when. */
-  readonly lease?: { readonly holder: string; readonly untilMs: number }
 }
 
 /** One row, and the server that its grant is at. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   type HostileServer,
   replyJson,
@@ -13,7 +13,7 @@ import { emptyGrant, type Grant, storedToken } from './grant.js'
 import { refreshed } from './grant-changes.js'
 import type { Wanted } from './plan.js'
 import { type Obtained, RefreshEngine } from './refresh-engine.js'
-import { defaultTiming, type Timing } from './timing.js'
+import { type LeaseTiming, leaseTiming } from './row-lease.js'
 
 let hostile: HostileServer
 let asked: string[] = []
@@ -42,7 +42,7 @@ const wanted = (extra: Partial<Wanted> = {}): Wanted => ({
 async function withGrant(
   grant: Partial<Grant> | undefined,
   issuer = hostile.issuer,
-  options: { readonly timing?: Timing; readonly secret?: () => string } = {},
+  options: { readonly timing?: LeaseTiming; readonly secret?: () => string } = {},
 ) {
   const clock = fakeClock()
   const vault = tokenVault()
@@ -91,7 +91,6 @@ describe('a refresh', () => {
     answers({ access_token: 'a1', refresh_token: 'rt-1' })
     expect(await obtain()).toMatchObject({ how: 'refreshed', rotated: true })
     expect(await stored()).toMatchObject({ refreshToken: 'rt-1', tokens: [{ value: 'a1' }] })
-    expect(await stored()).not.toHaveProperty('lease')
   })
 
   it('that narrows the grant says so, keeps what is left, and asks for consent next (O18)', async () => {
@@ -138,7 +137,6 @@ describe('a refresh', () => {
       answers({ error })
       expect(await codeOf(obtain())).toBe('ERR_OAUTH_REFUSED')
       expect(await stored()).toMatchObject({ state: 'active', refreshToken: 'rt-0' })
-      expect(await stored()).not.toHaveProperty('lease')
     },
   )
 
@@ -169,13 +167,16 @@ describe('a lease that ends before the request goes out', () => {
       if (stops++ === 0) monotonic.advance(60_000)
       return 's3cret'
     }
-    const timing = { ...defaultTiming, monotonic, leaseMs: 30_000 }
+    const timing = { ...leaseTiming, monotonic, leaseMs: 30_000 }
     const { obtain, vault, row } = await withGrant({}, hostile.issuer, { timing, secret })
     answers({ access_token: 'a1', refresh_token: 'rt-1' })
     const before = (await vault.read(row))!.version
+    const write = vi.spyOn(vault, 'write')
     expect(await obtain()).toMatchObject({ how: 'refreshed' })
     expect([asked, stops]).toEqual([['rt-0'], 2])
-    expect((await vault.read(row))!.version - before).toBe(3)
+    expect((await vault.read(row))!.version - before).toBe(1)
+    const kinds = write.mock.calls.map(([key]) => key.kind)
+    expect(kinds).toEqual(['lease', 'lease', 'lease', 'grant', 'lease'])
   })
 })
 

@@ -2,14 +2,13 @@ import type { Clock } from '../clock.js'
 import { ScopeNotGrantedError, ServerUnavailableError } from '../errors/outbound.js'
 import { VaultUnavailableError } from '../errors/vault.js'
 import { SingleFlight } from '../single-flight.js'
-import type { TokenVault } from '../vault/token-vault.js'
+import type { Held, TokenVault } from '../vault/token-vault.js'
 import { Exchange, type Obtained as Given } from './exchange.js'
-import { type Grant, type GrantTarget, rowName } from './grant.js'
-import { GrantWriter } from './grant-writer.js'
+import { emptyGrant, type Grant, type GrantTarget, rowName } from './grant.js'
+import { type AtRisk, GrantWriter } from './grant-writer.js'
 import { planToken, stillServes, type TokenPlan, type Wanted } from './plan.js'
-import { RowLeases } from './row-leases.js'
+import { type LeaseTiming, leaseTiming, RowLeases } from './row-lease.js'
 import { RowMutex } from './row-mutex.js'
-import { defaultTiming, pause, type Timing } from './timing.js'
 
 /** What came of it. */
 export type Obtained =
@@ -25,9 +24,13 @@ export type Obtained =
 
 /** How a {@link RefreshEngine} is watched and timed. */
 export interface EngineOptions {
-  readonly timing?: Timing | undefined
+  readonly timing?: LeaseTiming | undefined
   /** Told the name of every row that this engine has changed. */
   readonly onChanged?: ((row: string) => void) | undefined
+  /** Told of a grant whose new refresh token is in no row. */
+  readonly onAtRisk?: ((target: GrantTarget, why: AtRisk) => void) | undefined
+  /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }
 
 /** What is left when the user need not be asked and there is something to be had. */
@@ -40,7 +43,6 @@ const MAX_ROUNDS = 20
 export class RefreshEngine {
   readonly #vault: TokenVault
   readonly #clock: Clock
-  readonly #timing: Timing
   readonly #flights = new SingleFlight<Obtained>()
   readonly #rows = new RowMutex()
   readonly #leases: RowLeases
@@ -50,10 +52,11 @@ export class RefreshEngine {
   constructor(vault: TokenVault, clock: Clock, options: EngineOptions = {}) {
     this.#vault = vault
     this.#clock = clock
-    this.#timing = options.timing ?? defaultTiming
-    this.#leases = new RowLeases(vault, clock, this.#timing)
-    this.#writer = new GrantWriter(vault, this.#leases, this.#timing)
-    this.#exchange = new Exchange(vault, this.#writer, clock, options.onChanged ?? (() => {}))
+    const { timing = leaseTiming, onChanged = () => {}, onAtRisk = () => {}, waitUntil } = options
+    this.#leases = new RowLeases(vault, timing, clock)
+    const onSettled = (target: GrantTarget) => onChanged(rowName(target.row))
+    this.#writer = new GrantWriter(vault, { onSettled, onAtRisk, waitUntil })
+    this.#exchange = new Exchange(vault, this.#writer, clock, onChanged)
   }
 
   /**
@@ -71,12 +74,12 @@ export class RefreshEngine {
     const plan = planToken(held?.value, wanted, this.#clock())
     if (plan.step === 'use') {
       // Nobody waits for it. Its failure is written into the row, and there is nobody to throw it at.
-      if (plan.ahead) this.#fly(target, wanted, true).then(onAhead, () => {})
+      if (plan.ahead) this.#fly(target, wanted, held, true).then(onAhead, () => {})
       return { how: 'served', token: plan.token, grant: held!.value }
     }
     if (plan.step === 'consent') return consentOf(plan)
     this.#refuse(target, plan)
-    return this.#fly(target, wanted, false)
+    return this.#fly(target, wanted, held, false)
   }
 
   /** @throws {@link ServerUnavailableError} {@link ScopeNotGrantedError} The plan is to get nothing. */
@@ -96,14 +99,23 @@ export class RefreshEngine {
     }
   }
 
-  async #fly(target: GrantTarget, wanted: Wanted, ahead: boolean): Promise<Obtained> {
+  async #fly(
+    target: GrantTarget,
+    wanted: Wanted,
+    held: Held<Grant> | undefined,
+    ahead: boolean,
+  ): Promise<Obtained> {
     const name = rowName(target.row)
     const { resource = null, rejected = null, scopes } = wanted
     const key = JSON.stringify([name, resource, rejected, [...scopes].sort(), ahead])
     let led = false
     const obtained = await this.#flights.run(key, () => {
       led = true
-      return this.#rows.run(name, () => this.#renew(target, wanted, ahead))
+      const newest = this.#rows.isFree(name)
+      return this.#rows.run(name, async () => {
+        await this.#writer.catchUp(target)
+        return this.#renew(target, wanted, newest ? held : await this.#read(target), ahead)
+      })
     })
     if (led) return obtained
     if (obtained.how !== 'consent') return { ...obtained, how: 'served' }
@@ -112,42 +124,75 @@ export class RefreshEngine {
   }
 
   /** One attempt at a time a row in this process; the lease sees to the other processes. */
-  async #renew(target: GrantTarget, wanted: Wanted, ahead: boolean): Promise<Obtained> {
+  async #renew(
+    target: GrantTarget,
+    wanted: Wanted,
+    first: Held<Grant> | undefined,
+    ahead: boolean,
+  ): Promise<Obtained> {
+    const lease = this.#leases.of(target.row)
+    let held = first
     let lost: string | undefined
-    await this.#writer.catchUp(target)
-    for (let round = 0; round < MAX_ROUNDS; ) {
-      const held = await this.#vault.read<Grant>(target.row)
-      const plan = planToken(held?.value, wanted, this.#clock())
-      if (plan.step === 'consent') return consentOf(plan, lost)
-      this.#refuse(target, plan)
-      const elsewhere = this.#leases.heldElsewhere(target, held)
-      const renewal = plan.step === 'use' ? plan.ahead : plan
-      if (plan.step === 'use' && (!ahead || !renewal || elsewhere)) {
-        return { how: 'served', token: plan.token, grant: held!.value }
+    let waited = false
+    try {
+      for (let round = 0; round < MAX_ROUNDS; ) {
+        const plan = planToken(held?.value, wanted, this.#clock())
+        if (plan.step === 'consent') return consentOf(plan, lost)
+        this.#refuse(target, plan)
+        const renewal = plan.step === 'use' ? plan.ahead : plan
+        if (plan.step === 'use' && !(ahead && renewal)) {
+          return { how: 'served', token: plan.token, grant: held!.value }
+        }
+        try {
+          target.server.health.check()
+        } catch (error) {
+          const token = held && stillServes(held.value, wanted, this.#clock())
+          if (token) return { how: 'served', token, grant: held!.value }
+          throw error
+        }
+        if (lease.isLive()) {
+          round++
+          const claim = { lease, held: held ?? { value: emptyGrant, version: 0 } }
+          const outcome = await this.#exchange.run(target, wanted, renewal!, claim)
+          if (outcome.step === 'done') return outcome.obtained
+          if (outcome.step === 'lost') lost = outcome.reason
+        } else {
+          await lease.release()
+          if (!(await lease.take())) {
+            // Another process renews it: whoever has a token goes on with that one.
+            if (plan.step === 'use') return { how: 'served', token: plan.token, grant: held!.value }
+            if (waited) await lease.outwait()
+            else await lease.pause()
+            waited = true
+          }
+        }
+        held = lease.tookOver ? await this.#fence(target) : await this.#read(target)
       }
-      if (elsewhere) {
-        await pause(this.#timing.pollMs)
-        continue
-      }
-      round++
-      try {
-        target.server.health.check()
-      } catch (error) {
-        const token = held && stillServes(held.value, wanted, this.#clock())
-        if (token) return { how: 'served', token, grant: held.value }
-        throw error
-      }
-      // The claim also proves that the store can be written, before a refresh token is spent.
-      const claim = await this.#leases.claim(target, held)
-      if (!claim) continue
-      const outcome = await this.#exchange.run(target, wanted, renewal!, claim)
-      if (outcome.step === 'done') return outcome.obtained
-      if (outcome.step === 'lost') lost = outcome.reason
+    } finally {
+      if (!this.#writer.keeps(target, lease)) await lease.release()
     }
     throw new VaultUnavailableError({
       operation: 'put',
       reason: 'the row changes faster than it can be written',
     })
+  }
+
+  #read(target: GrantTarget): Promise<Held<Grant> | undefined> {
+    return this.#vault.read<Grant>(target.row)
+  }
+
+  /**
+   * The row of a holder that seems to have died. It is written as it is: should that holder be stopped only, then what it
+   * still writes is for another version.
+   */
+  async #fence(target: GrantTarget): Promise<Held<Grant> | undefined> {
+    for (;;) {
+      const held = await this.#read(target)
+      if (held?.value.refreshToken === undefined) return held
+      const { value, version: replaces } = held
+      const version = await this.#vault.write(target.row, value, { replaces })
+      if (version !== undefined) return { value, version }
+    }
   }
 }
 

@@ -1,9 +1,25 @@
 import type { AccessToken } from '../access-token.js'
+import { MINUTE_MS, SECOND_MS } from '../clock.js'
 import type { TokenRequest } from '../context/credential-source.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, actingKey, ownerKey } from '../workload/acting.js'
 import { consentScopes } from './grant.js'
-import type { Timing } from './timing.js'
+
+/** How long tokens in memory are served, in milliseconds. Tests and proofs pass shorter times. */
+export interface CacheTiming {
+  /** After this time a token in memory is looked up again, while it is still served. */
+  readonly cacheCheckMs: number
+  /** A token in memory older than this waits for the look-up. */
+  readonly cacheMaxAgeMs: number
+  /** The same, while the store does not answer. */
+  readonly cacheOutageMs: number
+}
+
+export const cacheTiming: CacheTiming = Object.freeze({
+  cacheCheckMs: 10 * SECOND_MS,
+  cacheMaxAgeMs: 30 * SECOND_MS,
+  cacheOutageMs: 5 * MINUTE_MS,
+})
 
 /** How many tokens are kept in memory by default. */
 export const CACHE_MAX_TOKENS = 10_000
@@ -51,14 +67,14 @@ interface Slot {
  */
 export class TokenCache {
   readonly #maxTokens: number
-  readonly #timing: Timing
+  readonly #timing: CacheTiming
   readonly #slots = new Map<string, Slot>()
   readonly #byRow = new Map<string, Set<Entry>>()
   #size = 0
   #epoch = 0
   #ownerEpoch = 0
 
-  constructor(maxTokens: number, timing: Timing) {
+  constructor(maxTokens: number, timing: CacheTiming) {
     this.#maxTokens = maxTokens
     this.#timing = timing
   }

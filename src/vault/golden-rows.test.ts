@@ -45,6 +45,28 @@ const golden: readonly {
   },
   {
     vault: 'default',
+    key: {
+      kind: 'lease',
+      owner: [
+        'https://agents.example',
+        'agent',
+        'USER_FEDERATION',
+        'https://idp.example',
+        'u1',
+        'google',
+        'https://accounts.example',
+        'client',
+        undefined,
+      ],
+    },
+    version: 2,
+    id: 'd12913dde44d3eb1a8247827e6655b6edd2cbfc59f08b86b856a6bea637f8895',
+    sealed:
+      'AQAQZTVhMGZiNTA0M2RmNWE4Zs7/ZylV9ZcRp8zOaDPzX3a8r1i98b9CyYKA9OjoUO9qtj1FfgjqzrbyswmgnA9hz5O6lH89UZJ7dmbZgmrPFg9C+UOgov2kbJxXWiCIcBuaaGRrkma4rUxiNS2mQv0rEytJbz+qqKGtSpWr7w==',
+    value: { holder: 'bGVhc2UtMQ', beat: 2, unchangedMs: 0 },
+  },
+  {
+    vault: 'default',
     key: { kind: 'consent-session', owner: ['c2Vzc2lvbi0x'] },
     version: 1,
     id: '011bcb86655319c2d55513d77eb4b41cf483160ce2617a6b4052e91d31155a4e',
@@ -123,6 +145,7 @@ it('has a golden row of each kind', () => {
   // Not compiled when a kind is missing.
   const kinds: Record<RowKey['kind'], true> = {
     grant: true,
+    lease: true,
     'consent-session': true,
     connections: true,
     'signing-keys': true,

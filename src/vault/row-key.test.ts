@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type RowKey, type RowKind, rowAddress } from './row-key.js'
 import { webPrimitives } from './web-primitives.js'
 
-const kinds: RowKind[] = ['grant', 'consent-session', 'connections', 'signing-keys']
+const kinds: RowKind[] = ['grant', 'lease', 'consent-session', 'connections', 'signing-keys']
 const text = fc.constantFrom(
   '',
   'a',

@@ -4,7 +4,7 @@ import { platformPrimitives } from './platform-primitives.js'
 import type { Primitives } from './primitives.js'
 
 /** What a row holds; part of its key, so that a row of one kind never opens as another. */
-export type RowKind = 'grant' | 'consent-session' | 'connections' | 'signing-keys'
+export type RowKind = 'grant' | 'lease' | 'consent-session' | 'connections' | 'signing-keys'
 
 /** Whose row it is: a kind and a tuple. Never concatenated into a string. */
 export interface RowKey {

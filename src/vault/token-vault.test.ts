@@ -128,7 +128,7 @@ describe('tokenVault', () => {
     ],
     ['account, empty', { kind: 'grant', owner: owner.map((part, n) => (n === 8 ? '' : part)) }],
     ['number of fields', { kind: 'grant', owner: owner.slice(0, 8) }],
-    ...(['consent-session', 'connections', 'signing-keys'] as RowKind[]).map(
+    ...(['lease', 'consent-session', 'connections', 'signing-keys'] as RowKind[]).map(
       (kind): [string, RowKey] => [`kind (${kind})`, { kind, owner }],
     ),
   ]

@@ -53,6 +53,7 @@ export interface ConsentRig {
 
 export type RigOptions = Partial<OutboundCredentialProviderOptions> & {
   readonly store?: VaultStore
+  readonly timing?: ConstructorParameters<typeof OutboundCredentialProvider>[1]
 }
 
 const names = ['calendar', 'files', 'mail']
@@ -123,8 +124,8 @@ function makeRig(app: Server, origin: string, services: RunningOpenIdProvider): 
     aheadMs: 0,
     serving: undefined as unknown as OutboundCredentialProvider,
     open(options = {}) {
-      const { store = rig.store, providers, ...rest } = options
-      const credentials = new OutboundCredentialProvider({
+      const { store = rig.store, providers, timing, ...rest } = options
+      const all: OutboundCredentialProviderOptions = {
         providers: { ...honestProviders(services.issuer), ...providers },
         vault: tokenVault({ store, keys: localKeys(RIG_KEY) }),
         callbackUrl: `${origin}/oauth/callback`,
@@ -133,7 +134,8 @@ function makeRig(app: Server, origin: string, services: RunningOpenIdProvider): 
         audit: (event) => void audit.push(event),
         clock: () => Date.now() + rig.aheadMs,
         ...rest,
-      })
+      }
+      const credentials = new OutboundCredentialProvider(all, timing)
       opened.push(credentials)
       rig.serving ??= credentials
       return credentials
