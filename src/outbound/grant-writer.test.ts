@@ -83,14 +83,14 @@ describe('a write after the server has acted', () => {
     const a = machine()
     await a.reset({ refreshToken: 'rt-0' })
     const claim = await a.claim()
-    await a.reset({ refreshToken: 'rt-0', connectedAtMs: 5 })
+    await a.reset({ refreshToken: 'rt-0', order: 5 })
     expect(await a.writer.write(target, change(claim, 'rt-1'))).toMatchObject({ superseded: false })
-    expect(await a.read()).toMatchObject({ refreshToken: 'rt-1', connectedAtMs: 5 })
+    expect(await a.read()).toMatchObject({ refreshToken: 'rt-1', order: 5 })
     const next = {
       ...change(await { ...claim, held: (await a.vault.read<Grant>(row))! }, 'rt-2'),
       spent: 'rt-1',
     }
-    await a.reset({ refreshToken: 'rt-new', connectedAtMs: 9 })
+    await a.reset({ refreshToken: 'rt-new', order: 9 })
     expect(await a.writer.write(target, next)).toMatchObject({ superseded: true })
     expect(a.atRisk).toEqual([])
   })

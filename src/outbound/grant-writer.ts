@@ -196,7 +196,7 @@ export class GrantWriter {
 
 /** Whether what stands in the row now is a disconnect or another consent. */
 function meantByUser(now: Grant | undefined, before: Grant): boolean {
-  return now?.reason === DISCONNECTED || now?.connectedAtMs !== before.connectedAtMs
+  return now?.reason === DISCONNECTED || now?.order !== before.order
 }
 
 async function inParts<T>(all: readonly T[], run: (one: T) => Promise<void>): Promise<void> {
