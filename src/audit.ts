@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js'
+import { isPromise } from './maybe-promise.js'
 import type { Actor, UserRef } from './principal.js'
 
 /** Who acts, and how the user behind it is known. */
@@ -91,7 +92,7 @@ export class Audit {
     if (!this.#sink) return
     try {
       const returned: unknown = this.#sink({ atMs: this.#clock(), ...facts } as AuditEvent)
-      if (returned instanceof Promise) returned.catch(() => {})
+      if (isPromise(returned)) Promise.resolve(returned).catch(() => {})
     } catch {
       // The library never logs; a sink that throws is the application's to find.
     }

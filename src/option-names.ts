@@ -1,4 +1,5 @@
 import { printable } from './errors/base.js'
+import { isPromise } from './maybe-promise.js'
 
 /**
  * Checks that `value` is an object: JavaScript would tell who forgot it of a property that "cannot be read", and take a
@@ -78,4 +79,30 @@ export function checkFunction(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'function') {
     throw new TypeError(`${option} must be a function; got ${typeof value}.`)
   }
+}
+
+/**
+ * The answer of a function that decides at once. A promise would count as yes, whatever it resolves to.
+ *
+ * @param name The option that the function was given as.
+ * @throws `TypeError` It is neither `true` nor `false`.
+ */
+export function checkDecision(answer: unknown, name: string): boolean {
+  if (typeof answer === 'boolean') return answer
+  throw oddAnswer(answer, `${name} must return true or false`)
+}
+
+/** The same, for a function that answers with a reason, or with nothing. @throws `TypeError` */
+export function checkReason(answer: unknown, name: string): string | undefined {
+  if (answer === undefined || typeof answer === 'string') return answer
+  throw oddAnswer(answer, `${name} must return a text, or undefined`)
+}
+
+function oddAnswer(answer: unknown, rule: string): TypeError {
+  const later = isPromise(answer)
+  // Nobody waits for it: what it rejects with must not end the process.
+  if (later) Promise.resolve(answer).catch(() => {})
+  return new TypeError(
+    `${rule}; it returned ${later ? 'a promise, and is not waited for' : kindOf(answer)}.`,
+  )
 }

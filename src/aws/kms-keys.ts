@@ -1,5 +1,5 @@
 import { base64url, fromBase64url } from '../bytes.js'
-import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS, systemClock } from '../clock.js'
+import { type Clock, DAY_MS, MINUTE_MS, readClock, SECOND_MS } from '../clock.js'
 import { KeyUnavailableError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
 import { SingleFlight } from '../single-flight.js'
@@ -62,7 +62,8 @@ export function kmsKeys(options: KmsKeysOptions): KeyRing {
     maxDataKeys: true,
     clock: true,
   })
-  const { client, encryptionContext = {}, clock = systemClock } = options
+  const { client, encryptionContext = {} } = options
+  const clock = readClock(options.clock)
   if (typeof client?.generateDataKey !== 'function' || typeof client.decrypt !== 'function') {
     throw new TypeError('client must be a KMS client: new KMS({ region }) of @aws-sdk/client-kms.')
   }

@@ -1,5 +1,5 @@
 import { base64url, utf8 } from '../bytes.js'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
 import type { AwsCredentialsInput } from './aws-credentials.js'
 import { AwsCredentialSource } from './credential-source.js'
@@ -60,7 +60,8 @@ export async function signCallerIdentity(
     userIdHeader: true,
     clock: true,
   })
-  const { region = 'us-east-1', endpoint, form = 'header', userId, clock = systemClock } = options
+  const { region = 'us-east-1', endpoint, form = 'header', userId } = options
+  const clock = readClock(options.clock)
   const { host } = stsHost(region, endpoint)
   const serverIdHeader = (options.serverIdHeader ?? SERVER_ID_HEADER).toLowerCase()
   const userIdHeader = options.userIdHeader ?? USER_ID_HEADER

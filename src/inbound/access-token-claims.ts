@@ -1,5 +1,6 @@
 import { InboundAuthError } from '../errors/inbound.js'
 import { badClaims, identifier, isStringList } from '../jwt/claims.js'
+import { checkDecision, checkReason } from '../option-names.js'
 import type { JsonObject } from '../strict-json.js'
 import { mediaType, type TokenProfile } from './token-profile.js'
 
@@ -21,7 +22,8 @@ export function refuseOtherTokens(
   const foreign = foreignClaim(claims)
   if (foreign !== undefined) throw wrongType(`an access token has no ${foreign}`)
   refuseOtherUses(claims)
-  const reason = profile.refuse?.(claims)
+  if (!profile.refuse) return
+  const reason = checkReason(profile.refuse(claims), 'profile.refuse')
   if (reason !== undefined) throw wrongType(reason)
 }
 
@@ -103,7 +105,7 @@ export function isOwnToken(
   profile: TokenProfile = {},
 ): boolean {
   if (subject === client) return true
-  if (profile.isClient) return profile.isClient(claims)
+  if (profile.isClient) return checkDecision(profile.isClient(claims), 'profile.isClient')
   return claims.gty === 'client-credentials' || claims.idtyp === 'app'
 }
 

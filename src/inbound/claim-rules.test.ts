@@ -64,6 +64,13 @@ describe('claim rules', () => {
     )
   })
 
+  it.each([1.5, 2 ** 53, -(2 ** 53), 1e21, Number.NaN, Number.POSITIVE_INFINITY])(
+    'J59 take no number that has neighbours of the same value: %d',
+    (value) => {
+      expect(() => checkClaimRules([equals(value)], 'customClaims')).toThrow(/whole number/)
+    },
+  )
+
   it('J59 every rule must hold', () => {
     expect(refused([contains('a'), contains('b')], { c: ['a', 'b'] })).toBeUndefined()
     expect(refused([contains('a'), contains('b')], { c: ['a'] })).toBe('ERR_CLAIM_RULE')

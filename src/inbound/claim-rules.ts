@@ -5,7 +5,7 @@ import type { JsonObject } from '../strict-json.js'
 
 /** What a custom claim must be. Types count: `"1"` is not `1`, and a string is not a list of one. */
 export type ClaimRule =
-  /** The claim is exactly this value. */
+  /** The claim is exactly this value. Of numbers, the safe integers: others are not told from their neighbours. */
   | {
       readonly name: string
       readonly operator: 'EQUALS'
@@ -41,9 +41,9 @@ function checkRule(rule: unknown, where: string): ClaimRule {
   }
   switch (operator) {
     case 'EQUALS':
-      if (!['string', 'boolean'].includes(typeof value) && !Number.isFinite(value)) {
+      if (!['string', 'boolean'].includes(typeof value) && !Number.isSafeInteger(value)) {
         throw new TypeError(
-          `${where}.value must be a string, number or boolean; got ${shown(value)}.`,
+          `${where}.value must be a string, a boolean, or a whole number that JavaScript keeps exactly; got ${shown(value)}.`,
         )
       }
       return Object.freeze({ name, operator, value: value as string | number | boolean })

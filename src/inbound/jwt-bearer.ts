@@ -6,6 +6,7 @@ import type { PublicKey } from '../jwt/public-key.js'
 import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
 import type { VerifiedCache } from '../jwt/verified-cache.js'
 import { checkSignature, keyFor, wantedKey } from '../jwt/verify.js'
+import { isPromise } from '../maybe-promise.js'
 import { makePrincipal, type Principal, type PrincipalFacts } from '../principal.js'
 import { Secret } from '../secret.js'
 import { type JsonObject, seal } from '../strict-json.js'
@@ -132,15 +133,14 @@ function judge(
     return checked.then(() => accept(policy, presented, clock, verifiedWith))
   }
   const key = keyFor(jws, keys, rules.algorithms, clock)
-  const judged =
-    key instanceof Promise
-      ? key.then((found) => {
-          // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
-          const held = keys.peek(wantedKey(jws), clock) === found
-          const epoch = held ? keys.epoch : undefined
-          return turns.run(() => check(found, epoch)) // all who waited for the keys go on at once
-        })
-      : check(key, keys.epoch)
+  const judged = isPromise(key)
+    ? key.then((found) => {
+        // Other keys may have come in since it was found. What was verified with one that is gone is not remembered.
+        const held = keys.peek(wantedKey(jws), clock) === found
+        const epoch = held ? keys.epoch : undefined
+        return turns.run(() => check(found, epoch)) // all who waited for the keys go on at once
+      })
+    : check(key, keys.epoch)
   // Without a bond, and without a proof of one, there is nothing to prove.
   if (claims.cnf === undefined && request.authorization?.scheme === 'bearer') return judged
   return proved(judged, presented, rules, request, context)

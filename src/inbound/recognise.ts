@@ -1,5 +1,7 @@
 import { InboundAuthError } from '../errors/inbound.js'
-import type { Principal } from '../principal.js'
+import { isPromise } from '../maybe-promise.js'
+import { kindOf } from '../option-names.js'
+import { isPrincipal, type Principal } from '../principal.js'
 import type {
   Authenticator,
   AuthenticatorContext,
@@ -89,6 +91,13 @@ function judge(
 ): Verdict | Promise<Verdict> {
   if (memory) return memory.judge(request, seen.issuer as string, context)
   const judged = seen.authenticate(context)
-  if (!('then' in judged)) return { principal: judged }
-  return Promise.resolve(judged).then((principal) => ({ principal }))
+  return isPromise(judged) ? Promise.resolve(judged).then(verdictOf) : verdictOf(judged)
+}
+
+/** @throws `TypeError` The authenticator, or what was wrapped around it, answered with no Principal. */
+function verdictOf(principal: unknown): Verdict {
+  if (isPrincipal(principal)) return { principal }
+  throw new TypeError(
+    `An authenticator answers with the Principal that a function of deputize/inbound made, not with a copy; got ${kindOf(principal)}.`,
+  )
 }

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { checkOptionNames } from '../option-names.js'
 
@@ -55,7 +55,8 @@ interface Ending {
  */
 export function memoryReplayGuard(options: MemoryReplayGuardOptions = {}): ReplayGuard {
   checkOptionNames(options, 'memoryReplayGuard()', { maxEntries: true, clock: true })
-  const { maxEntries = MAX_ENTRIES, clock = systemClock } = options
+  const { maxEntries = MAX_ENTRIES } = options
+  const clock = readClock(options.clock)
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) {
     throw new TypeError('maxEntries must be a whole number above 0.')
   }

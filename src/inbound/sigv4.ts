@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { isPromise } from '../maybe-promise.js'
 import { type IamIdentity, makePrincipal, type Principal } from '../principal.js'
 import { Secret } from '../secret.js'
 import { findSignature, type PresentedSignature } from '../sigv4/authorization.js'
@@ -94,7 +95,7 @@ class Judge {
     if (!request.raw) requireUntouched(request, signed, this.#rules)
     checkCoverage(signed, this.#rules, clock())
     const found = this.#lookUp(signed.presented.scope.accessKeyId)
-    return found instanceof Promise
+    return isPromise(found)
       ? found.then((found) => this.#decide(signed, found, clock))
       : this.#decide(signed, found, clock)
   }
@@ -102,7 +103,7 @@ class Judge {
   #decide(signed: SignedRequest, found: SigV4Key | undefined, clock: Clock): Soon<Principal> {
     return after(this.#judge(signed, found), (signature) => {
       const claimed = this.#claim(signed.presented, signature, clock)
-      return claimed instanceof Promise
+      return isPromise(claimed)
         ? claimed.then(() => this.#principal(signed, found?.principal))
         : this.#principal(signed, found?.principal)
     })
@@ -131,7 +132,7 @@ class Judge {
       })
     try {
       const signature = check()
-      return signature instanceof Promise ? signature.catch(refuse) : signature
+      return isPromise(signature) ? signature.catch(refuse) : signature
     } catch (error) {
       return refuse(error)
     }

@@ -1,5 +1,5 @@
 import { Audit, type AuditSink } from '../audit.js'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { JwsParser } from '../jwt/strict-parse.js'
 import { checkFunction, checkOptionNames, type KnownOptions, kindOf } from '../option-names.js'
@@ -82,9 +82,9 @@ export class InboundVerifier implements TokenVerifier {
   constructor(options: InboundVerifierOptions) {
     checkOptionNames(options, 'InboundVerifier', known)
     const { authenticators, resource, scopesSupported, errorBody } = options
-    const { audit, clock = systemClock } = options
+    const { audit } = options
+    const clock = readClock(options.clock)
     checkFunction(audit, 'audit')
-    checkFunction(clock, 'clock')
     const all = checkAuthenticators(authenticators, resource)
     this.#listed = all.map((one) => ({ authenticator: one, memory: TokenMemory.of(one) }))
     if (resource !== undefined) resourceMetadataUrl(resource)

@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
+import { isPromise } from '../maybe-promise.js'
 import { isJwsAlgorithm, type JwsAlgorithm } from './algorithm.js'
 import type { KeyLookup, WantedKey } from './key-list.js'
 import { PublicKey } from './public-key.js'
@@ -21,7 +22,7 @@ export async function verifyJws(
   clock: Clock = systemClock,
 ): Promise<void> {
   const key = keyFor(jws, keys, algorithms, clock)
-  const checked = checkSignature(jws, key instanceof Promise ? await key : key)
+  const checked = checkSignature(jws, isPromise(key) ? await key : key)
   if (checked) await checked
 }
 
@@ -56,9 +57,9 @@ export function keyFor(
  */
 export function checkSignature(jws: ParsedJws, key: PublicKey): undefined | Promise<void> {
   const check = key.verifier(jws.header.alg as JwsAlgorithm)
-  if (check instanceof Promise) return check.then(async (ready) => judge(await ready(jws)))
+  if (isPromise(check)) return check.then(async (ready) => judge(await ready(jws)))
   const verdict = check(jws)
-  if (verdict instanceof Promise) return verdict.then(judge)
+  if (isPromise(verdict)) return verdict.then(judge)
   judge(verdict)
   return undefined
 }

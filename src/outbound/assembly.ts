@@ -1,5 +1,5 @@
 import { Audit } from '../audit.js'
-import { systemClock } from '../clock.js'
+import { readClock } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
 import { tokenVault } from '../vault/token-vault.js'
 import type { Acting } from '../workload/acting.js'
@@ -39,7 +39,7 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
   checkOptions(options)
   checkOptionNames(times, 'timing', knownTiming)
   const timing = { ...defaultTiming, ...times }
-  const clock = options.clock ?? systemClock
+  const clock = readClock(options.clock)
   const vault = options.vault ?? tokenVault()
   const callbackUrl = checkCallbackUrl(options)
   const identifyUser = checkIdentifyUser(options.identifyUser)

@@ -24,7 +24,14 @@ import { unionScopes } from './grant.js'
 import type { OutboundCredentialProviderOptions } from './options.js'
 import type { RegisteredOAuth2 } from './registry.js'
 import type { Timing } from './timing.js'
-import { checkActing, checkAsked, checkFn, known, requireUser } from './token-request.js'
+import {
+  checkAccount,
+  checkActing,
+  checkAsked,
+  checkFn,
+  known,
+  requireUser,
+} from './token-request.js'
 
 /** One result of {@link OutboundCredentialProvider.getTokens}. */
 export type TokenResult =
@@ -135,6 +142,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     request: Pick<TokenRequest, 'provider' | 'scopes' | 'account' | 'resource' | 'returnUrl'>,
   ): Promise<AuthorizationRequiredError> {
     checkAsked(acting, request, 'beginAuthorization', known.beginAuthorization)
+    checkAccount(request.account)
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     const scopes = checkScopes(request.scopes ?? [], 'scopes')
@@ -270,6 +278,7 @@ export class OutboundCredentialProvider implements CredentialSource {
     request: { readonly provider: string; readonly account?: string | undefined },
   ): Promise<Disconnected> {
     checkAsked(acting, request, 'disconnect', known.disconnect)
+    checkAccount(request.account)
     const at = this.#oauth2(request.provider)
     const user = requireUser(acting, at.name)
     await this.#parts.kept.catchUp(user)

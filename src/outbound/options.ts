@@ -65,7 +65,6 @@ export function checkOptions(options: OutboundCredentialProviderOptions): void {
   }
   checkFunction(options.audit, 'audit')
   checkFunction(options.onAuthorizationSettled, 'onAuthorizationSettled')
-  checkFunction(options.clock, 'clock')
 }
 
 /**

@@ -16,12 +16,19 @@ export interface Checked extends TokenRequest {
 /** @throws `TypeError` An option of the request is wrong. */
 export function checkRequest(acting: Acting, at: RegisteredOAuth2, request: TokenRequest) {
   const scopes = checkScopes(request.scopes ?? [], 'scopes')
+  checkAccount(request.account)
   const resource = checkResource(request.resource, 'resource') ?? at.provider.resource
   const checked: Checked = { ...request, scopes, resource }
   return { checked, flow: chooseFlow(acting, at, request) }
 }
 
 /** The agent's own token is for the agent acting as itself. Whoever else shall get it is named: by flow `M2M`. */
+/** @throws `TypeError` It is no text: a promise of one, say. */
+export function checkAccount(account: unknown): void {
+  if (account === undefined || typeof account === 'string') return
+  throw new TypeError(`account must be a string; got ${kindOf(account)}.`)
+}
+
 function chooseFlow(acting: Acting, at: RegisteredOAuth2, request: TokenRequest): Flow {
   const flow =
     request.flow ?? at.provider.defaultFlow ?? (actsAsSelf(acting) ? 'M2M' : 'USER_FEDERATION')

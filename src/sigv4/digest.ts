@@ -1,5 +1,6 @@
 import { builtin } from '../builtin.js'
 import { concat, hex, sha256, utf8 } from '../bytes.js'
+import { isPromise } from '../maybe-promise.js'
 import { TextComparison } from './same-text.js'
 
 /** A value at once where the platform can, else a promise of it. */
@@ -7,7 +8,7 @@ export type Soon<T> = T | Promise<T>
 
 /** Goes on with a value, at once where it is there: a promise too many costs as much as a hash. */
 export function after<T, U>(value: Soon<T>, next: (value: T) => Soon<U>): Soon<U> {
-  return value instanceof Promise ? value.then(next) : next(value)
+  return isPromise(value) ? value.then(next) : next(value)
 }
 
 /** A key for one caller, day, region and service. */

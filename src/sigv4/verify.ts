@@ -1,4 +1,5 @@
 import { InboundAuthError } from '../errors/inbound.js'
+import { isPromise } from '../maybe-promise.js'
 import type { PresentedSignature } from './authorization.js'
 import { type Body, hashBody } from './body.js'
 import { canonicalHead } from './canonical.js'
@@ -184,7 +185,7 @@ function conclude(
   // Of what may be declared, a hash alone has as many characters.
   if (declared?.length === HASH_LENGTH) {
     const checked = checkBody(request, rules, digest, declared)
-    if (checked instanceof Promise) return checked.then(() => expected)
+    if (isPromise(checked)) return checked.then(() => expected)
   }
   return expected
 }

@@ -130,7 +130,8 @@ export class Envelope {
   async isCurrent(keyId: string): Promise<boolean> {
     const ring = this.#ring
     if (!ring.isCurrent) return (await this.#find(undefined))?.id === keyId
-    return this.#inTime((async () => ring.isCurrent!(keyId, this.#use))())
+    // Only `true` leaves a row as it is: sealing it once more does no harm.
+    return (await this.#inTime((async () => ring.isCurrent!(keyId, this.#use))())) === true
   }
 
   /** The key of that id, or the newest, made ready. */

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { type Clock, HOUR_MS, MINUTE_MS, systemClock } from '../clock.js'
+import { type Clock, HOUR_MS, MINUTE_MS, readClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { checkOptionNames, kindOf } from '../option-names.js'
 import { type Head, headFor, readHead } from './file-head.js'
@@ -69,7 +69,7 @@ class FileStore implements VaultStore {
   constructor(directory: string, options: FileStoreOptions) {
     this.#directory = directory
     this.#timeoutMs = readTimeoutMs(options.timeoutMs)
-    this.#clock = options.clock ?? systemClock
+    this.#clock = readClock(options.clock)
   }
 
   async get(id: string): Promise<VaultRow | undefined> {

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
@@ -56,7 +56,7 @@ class KeyvStore implements VaultStore {
   constructor(keyv: KeyvLike, options: KeyvStoreOptions) {
     this.#keyv = keyv
     this.#timeoutMs = readTimeoutMs(options.timeoutMs)
-    this.#clock = options.clock ?? systemClock
+    this.#clock = readClock(options.clock)
     this.#namespaces = namespacesOf(keyv)
     // Of the innermost adapter, so that two Keyvs over one take turns too.
     this.#locks = RowLocks.of(chainOf(keyv).at(-1) ?? keyv)

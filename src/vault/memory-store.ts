@@ -1,4 +1,4 @@
-import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
+import { type Clock, MINUTE_MS, readClock } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -23,7 +23,8 @@ export interface MemoryStoreOptions {
  */
 export function memoryStore(options: MemoryStoreOptions = {}): VaultStore {
   checkOptionNames(options, 'memoryStore()', { maxRows: true, clock: true })
-  const { maxRows = MEMORY_STORE_MAX_ROWS, clock = systemClock } = options
+  const { maxRows = MEMORY_STORE_MAX_ROWS } = options
+  const clock = readClock(options.clock)
   if (!Number.isSafeInteger(maxRows) || maxRows < 1) {
     throw new TypeError(`maxRows must be a whole number of 1 or more, got ${String(maxRows)}.`)
   }

@@ -1,4 +1,4 @@
-import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
+import { type Clock, MINUTE_MS, readClock } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
@@ -99,7 +99,8 @@ class PostgresStore implements VaultStore {
       { table: true, timeoutMs: true, clock: true },
       'a pool and an object of options',
     )
-    const { table = DEFAULT_TABLE, timeoutMs, clock = systemClock } = options
+    const { table = DEFAULT_TABLE, timeoutMs } = options
+    const clock = readClock(options.clock)
     this.#pool = pool
     this.#table = table
     this.#sql = statementsFor(table)

@@ -1,5 +1,5 @@
 import { isWellFormed, randomId, textOf } from '../bytes.js'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { VaultCorruptError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
 import {
@@ -82,7 +82,8 @@ class RedisStore implements VaultStore {
       { prefix: true, timeoutMs: true, clock: true },
       'a client and an object of options',
     )
-    const { prefix = DEFAULT_PREFIX, timeoutMs, clock = systemClock } = options
+    const { prefix = DEFAULT_PREFIX, timeoutMs } = options
+    const clock = readClock(options.clock)
     const fits = typeof prefix === 'string' && prefix !== '' && prefix.length <= MAX_PREFIX_LENGTH
     if (!fits || !isWellFormed(prefix)) {
       throw new TypeError(`prefix must be text of 1 to ${MAX_PREFIX_LENGTH} characters.`)

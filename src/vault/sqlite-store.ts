@@ -1,4 +1,4 @@
-import { type Clock, MINUTE_MS, systemClock } from '../clock.js'
+import { type Clock, MINUTE_MS, readClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { VaultCorruptError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
@@ -100,7 +100,8 @@ class SqliteStore implements VaultStore {
       { table: true, timeoutMs: true, clock: true },
       'a database and an object of options',
     )
-    const { table = DEFAULT_TABLE, timeoutMs, clock = systemClock } = options
+    const { table = DEFAULT_TABLE, timeoutMs } = options
+    const clock = readClock(options.clock)
     this.#handle = handle
     this.#sql = statementsFor(table)
     this.#timeoutMs = readTimeoutMs(timeoutMs)

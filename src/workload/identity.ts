@@ -2,7 +2,7 @@ import { AccessToken } from '../access-token.js'
 import { checkIssuerUrl, checkUrl, describeAddress } from '../address.js'
 import { Audit, type AuditSink } from '../audit.js'
 import { isWellFormed } from '../bytes.js'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, readClock } from '../clock.js'
 import { printable } from '../errors/base.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import type { SigningKey } from '../jwt/sign.js'
@@ -84,9 +84,8 @@ export class WorkloadIdentity {
       throw new TypeError('keys must be made by signingKeys().')
     }
     checkFunction(options.audit, 'audit')
-    checkFunction(options.clock, 'clock')
     this.#keys = options.keys ?? signingKeys()
-    this.#clock = options.clock ?? systemClock
+    this.#clock = readClock(options.clock)
     this.#audit = new Audit(options.audit, this.#clock)
   }
 
