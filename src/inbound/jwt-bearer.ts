@@ -2,6 +2,7 @@ import { type Clock, SECOND_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { actorOf } from '../jwt/actor.js'
 import { readClaims } from '../jwt/claims.js'
+import { heldBytes } from '../jwt/held-bytes.js'
 import type { PublicKey } from '../jwt/public-key.js'
 import { openPayload, type ParsedJws } from '../jwt/strict-parse.js'
 import type { VerifiedCache } from '../jwt/verified-cache.js'
@@ -179,10 +180,11 @@ function accept(
     return { principal: principalOf(policy, presented, presented.token, nowMs) }
   }
   const token = cache.own(presented.token)
-  return {
-    principal: principalOf(policy, presented, token, nowMs),
-    remember: { token, sinceMs: nowMs, untilMs: endOf(rules, claims), epoch },
-  }
+  const principal = principalOf(policy, presented, token, nowMs)
+  const { scopes, audience, actor } = principal
+  const bytes = heldBytes(claims) + heldBytes(scopes) + heldBytes(audience) + heldBytes(actor)
+  const untilMs = endOf(rules, claims)
+  return { principal, remember: { token, sinceMs: nowMs, untilMs, epoch, bytes } }
 }
 
 function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undefined {

@@ -13,6 +13,7 @@ const finding = (value: string, change = {}) => ({
   sinceMs: 1000,
   untilMs: 1_000_000,
   epoch: 0,
+  bytes: 0,
   ...change,
 })
 
@@ -76,9 +77,20 @@ describe('a verified cache', () => {
     for (let n = 0; n < 50; n++) cache.set(token(n), finding(`${n}`))
     expect(cache.size).toBeLessThanOrEqual(20)
     const empty = new VerifiedCache(limits({ maxBytes: 20_000 }))
-    expect(empty.takes('x'.repeat(4400))).toBe(true)
-    expect(empty.takes('x'.repeat(4600))).toBe(false)
+    expect(empty.takes('x'.repeat(8900))).toBe(true)
+    expect(empty.takes('x'.repeat(9000))).toBe(false)
     expect(new VerifiedCache(limits({ maxBytes: 0 })).takes('x')).toBe(false)
+  })
+
+  it('D counts what a finding holds besides its token, once', () => {
+    const cache = new VerifiedCache<string>(limits({ maxBytes: 20_000 }))
+    cache.set(token(1), finding('too much', { bytes: 9000 }))
+    expect(cache.get(token(1), 1000, 0)).toBeUndefined()
+    for (let n = 0; n < 50; n++) cache.set(token(n), finding(`${n}`, { bytes: 3900 }))
+    expect(cache.size).toBe(4) // two of 5 KB in each generation
+    cache.set(token('again'), finding('again', { bytes: 100 }))
+    for (let n = 0; n < 50; n++) cache.set(token('again'), finding('again', { bytes: 100 }))
+    expect(cache.get(token(49), 1000, 0)).toBe('49') // nothing was displaced
   })
 
   it('becomes picky when tokens do not come back, and open again when they do', () => {

@@ -5,7 +5,7 @@ import { SegmentCodec } from './segment-codec.js'
 export interface CacheLimits {
   /** Tokens; default 10 000. */
   readonly maxTokens: number
-  /** Bytes of memory, estimated; default 32 MiB. */
+  /** Bytes of memory, estimated and rounded up; default 32 MiB. */
   readonly maxBytes: number
   /** Milliseconds from the verification; default 60 000. */
   readonly maxAgeMs: number
@@ -26,6 +26,8 @@ export interface Finding<T> {
   readonly untilMs: number
   /** The {@link KeyLookup.epoch} of the keys it was verified with. */
   readonly epoch: number
+  /** What the value holds besides the token, in bytes of memory. */
+  readonly bytes: number
 }
 
 interface Entry<T> extends Finding<T> {
@@ -37,7 +39,7 @@ interface Entry<T> extends Finding<T> {
  * slice below 13 characters, and looks that copy up faster than a view of the token.
  */
 const TAIL_LENGTH = 12
-/** What an entry costs besides its token: claims take about as much again, in several small objects. */
+/** What an entry costs besides its token and what it was found to mean: a principal without its claims, and its places. */
 const ENTRY_BYTES = 1024
 
 /** How many tokens a picky cache knows by sight. */
@@ -77,16 +79,17 @@ export class VerifiedCache<T> {
     return entry.value
   }
 
-  /** Remembers a finding. `token` is one that the cache {@link takes}, as {@link own} gave it. */
+  /** Remembers a finding, unless it is half of all. `token` is one that the cache {@link takes}, as {@link own} gave it. */
   set(token: string, finding: Finding<T>): void {
     const untilMs = Math.min(finding.untilMs, finding.sinceMs + this.#limits.maxAgeMs)
-    const { value, sinceMs, epoch } = finding
-    this.#put(token.slice(-TAIL_LENGTH), { token, value, sinceMs, untilMs, epoch })
+    const { value, sinceMs, epoch, bytes } = finding
+    const entry = { token, value, sinceMs, untilMs, epoch, bytes }
+    if (costOf(entry) <= this.#limits.maxBytes / 2) this.#put(token.slice(-TAIL_LENGTH), entry)
   }
 
   /** Whether a finding of this token would be remembered. Only for tokens that were verified. */
   takes(token: string): boolean {
-    if (cost(token) > this.#limits.maxBytes / 2) return false
+    if (costOf({ token, bytes: 0 }) > this.#limits.maxBytes / 2) return false
     if (!this.#sightings) return true
     let hash = 0
     for (let at = token.length - 16; at < token.length; at++) {
@@ -109,7 +112,7 @@ export class VerifiedCache<T> {
   }
 
   #put(tail: string, entry: Entry<T>): void {
-    const bytes = cost(entry.token)
+    const bytes = costOf(entry)
     const { maxTokens, maxBytes } = this.#limits
     if (this.#young.size >= maxTokens / 2 || this.#youngBytes + bytes > maxBytes / 2) {
       const cameBack = this.#hits >= this.#young.size / 2
@@ -120,12 +123,13 @@ export class VerifiedCache<T> {
       this.#youngBytes = 0
     }
     const replaced = this.#young.get(tail)
-    if (replaced) this.#youngBytes -= cost(replaced.token)
+    if (replaced) this.#youngBytes -= costOf(replaced)
     this.#young.set(tail, entry)
     this.#youngBytes += bytes
   }
 }
 
-function cost(token: string): number {
-  return 2 * token.length + ENTRY_BYTES
+/** A token is ASCII: a byte a character. */
+function costOf({ token, bytes }: { readonly token: string; readonly bytes: number }): number {
+  return token.length + ENTRY_BYTES + bytes
 }
