@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { NetworkError } from './errors/outbound.js'
@@ -185,6 +186,57 @@ describe('safeFetch, against a hostile server', () => {
     expect((await failure(fetch('http://a.example/'))).message).toContain('not https')
     expect((await failure(fetch('no address'))).reason).toBe('address_not_allowed')
     expect(hits).toEqual([])
+  })
+})
+
+describe('a fetch of the application’s own', () => {
+  const ask = (answer: unknown, extra: object = {}) =>
+    safeFetch({ fetch: (async () => answer) as never, ...extra })('https://as.example/token')
+  const headers = new Headers({ 'retry-after': '7' })
+  const bytes = new TextEncoder().encode('{}')
+  const arrayBuffer = async () => bytes.buffer
+  async function* pieces() {
+    yield '{'
+    yield new TextEncoder().encode('}')
+  }
+
+  it.each<[what: string, answer: () => object]>([
+    [
+      'a Node stream for a body',
+      () => ({ body: Readable.from([Buffer.from('{'), Buffer.from('}')]) }),
+    ],
+    ['an iterable of text and bytes', () => ({ body: pieces() })],
+    ['no body, and a way to have it whole', () => ({ body: null })],
+    ['a body of another kind', () => ({ body: bytes })],
+  ])('may give a Response of another class: %s', async (_, answer) => {
+    const got = await ask({ status: 200, headers, arrayBuffer, ...answer() })
+    expect([got.status, got.headers.get('retry-after'), await got.text()]).toEqual([200, '7', '{}'])
+  })
+
+  it('whose answer is too large is not read on', async () => {
+    let read = 0
+    async function* endless() {
+      for (;;) yield new Uint8Array(1_000).fill(++read)
+    }
+    const got = ask({ status: 200, headers, arrayBuffer, body: endless() }, { maxBytes: 5_000 })
+    expect(await failure(got)).toMatchObject({ reason: 'too_large', status: 200 })
+    expect(read).toBe(6)
+  })
+
+  it.each([undefined, null, 'text', {}, { status: 200 }, { status: 200, headers: {} }])(
+    'that gives %j is refused in words',
+    async (answer) => {
+      await expect(ask(answer)).rejects.toMatchObject({
+        code: 'ERR_CONFIGURATION',
+        reason: 'fetch_gave_no_response',
+      })
+    },
+  )
+
+  it('redirects with a Response of another class as with the platform’s', async () => {
+    const body = Readable.from(['x'])
+    const got = ask({ status: 302, headers, arrayBuffer, body })
+    expect(await failure(got)).toMatchObject({ reason: 'redirected' })
   })
 })
 

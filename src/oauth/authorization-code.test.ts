@@ -190,4 +190,100 @@ describe('an ID token', () => {
   ])('%s is refused (O08)', async (_, make) => {
     expect(await codeOf(redeem(make(claims())))).toBe('ERR_SERVER_RESPONSE')
   })
+
+  it('that nobody asked for is ignored', async () => {
+    hostile.routes.set(
+      '/token',
+      replyJson({ access_token: 't', token_type: 'bearer', id_token: 'x' }),
+    )
+    const request = { code: 'c', redirectUri: 'https://app.example/cb', codeVerifier: 'v' }
+    const redeemed = await redeemCode(server, { ...request, scopes: ['read'] })
+    expect(redeemed).not.toHaveProperty('account')
+  })
+
+  it('without nonce is taken where the server has none, and no nonce is sent', async () => {
+    const plain = new AuthorizationServer({ ...server.options, idTokenNonce: false })
+    const request = { scopes: ['openid'], redirectUri: 'https://app.example/cb' }
+    const started = await startAuthorization(plain, request)
+    expect(new URL(started.url).searchParams.has('nonce')).toBe(false)
+    const { nonce: _, ...bare } = claims()
+    const body = { access_token: 't', token_type: 'bearer' }
+    const redeem = (idToken: string | undefined) => {
+      hostile.routes.set('/token', replyJson({ ...body, id_token: idToken }))
+      return redeemCode(plain, { ...request, code: 'c', codeVerifier: 'v' })
+    }
+    expect((await redeem(signToken(key, bare))).account?.subject).toBe('ada')
+    expect(await codeOf(redeem(signToken(key, claims())))).toBe('ERR_SERVER_RESPONSE')
+    expect(await codeOf(redeem(undefined))).toBe('ERR_SERVER_RESPONSE')
+  })
+
+  it.each<[what: string, tid: unknown, iss: string, subject: string | undefined]>([
+    ['a tenant', 't-1', '/t-1/v2.0', 't-1/ada'],
+    ['another tenant than it names', 't-1', '/t-2/v2.0', undefined],
+    ['no tenant', undefined, '//v2.0', undefined],
+    ['an empty tenant', '', '//v2.0', undefined],
+    ['a tenant with a slash', 'a/b', '/a/b/v2.0', undefined],
+    ['a tenant that is a pattern', '$&', '/{tenantid}/v2.0', undefined],
+    ['the template itself', '{tenantid}', '/{tenantid}/v2.0', undefined],
+    ['the issuer of the metadata', 't-1', '', undefined],
+  ])('of a server with many tenants names its own: %s', async (_, tid, path, subject) => {
+    const issuerTemplate = `${hostile.issuer}/{tenantid}/v2.0`
+    const tenants = new AuthorizationServer({ ...server.options, issuerTemplate })
+    const redeemed = redeem(
+      signToken(key, { ...claims(), tid, iss: hostile.issuer + path }),
+      {},
+      tenants,
+    )
+    if (subject === undefined) expect(await codeOf(redeemed)).toBe('ERR_SERVER_RESPONSE')
+    else expect((await redeemed).account?.subject).toBe(subject)
+  })
+
+  it.each<[what: string, extra: object, token: string, hint: string]>([
+    ['another nonce', { refresh_token: 'rt' }, 'rt', 'refresh_token'],
+    ['another nonce, no refresh token', {}, 't', 'access_token'],
+    ['another token type', { token_type: 'mac', refresh_token: 'rt' }, 'rt', 'refresh_token'],
+    ['a scope that is no text', { scope: 7, refresh_token: 'rt' }, 'rt', 'refresh_token'],
+  ])(
+    'beside an answer that is not in order: its tokens are given back: %s',
+    async (_, extra, token, hint) => {
+      const endpoints = { token: `${hostile.issuer}/token`, revocation: `${hostile.issuer}/revoke` }
+      const revoking = new AuthorizationServer({ ...server.options, endpoints })
+      const given: object[] = []
+      hostile.routes.set('/revoke', (response, { form }) => {
+        given.push(Object.fromEntries(form))
+        response.writeHead(200).end()
+      })
+      const bad = signToken(key, { ...claims(), nonce: 'n2' })
+      expect(await codeOf(redeem(bad, extra, revoking))).toBe('ERR_SERVER_RESPONSE')
+      expect(given).toMatchObject([{ token, token_type_hint: hint }])
+    },
+  )
+})
+
+describe('a server with many tenants', () => {
+  it.each([
+    ['/t-1/v2.0', 'code'],
+    ['/t-1/v1.0', 'invalid'],
+    ['/a/b/v2.0', 'invalid'],
+    ['//v2.0', 'invalid'],
+    ['', 'invalid'],
+  ])('answers with the issuer of a tenant: %j is %s', async (path, kind) => {
+    const issuerTemplate = `${hostile.issuer}/{tenantid}/v2.0`
+    const tenants = new AuthorizationServer({ ...server.options, issuerTemplate })
+    const query = new URLSearchParams({ code: 'c', iss: hostile.issuer + path })
+    expect((await readAuthorizationResponse(tenants, query)).kind).toBe(kind)
+  })
+
+  it('may name the template in its metadata', async () => {
+    await using many = await startHostileServer()
+    const issuerTemplate = `${many.issuer}/{tenantid}/v2.0`
+    many.routes.set(
+      '/.well-known/openid-configuration',
+      replyJson({ issuer: issuerTemplate, token_endpoint: `${many.issuer}/token` }),
+    )
+    const options = { ...server.options, issuer: many.issuer }
+    const tenants = new AuthorizationServer({ ...options, issuerTemplate })
+    expect(await tenants.metadata()).toMatchObject({ token_endpoint: `${many.issuer}/token` })
+    expect(await codeOf(new AuthorizationServer(options).metadata())).toBe('ERR_SERVER_RESPONSE')
+  })
 })

@@ -1,5 +1,5 @@
 import { base64url, randomId, sha256, utf8 } from '../bytes.js'
-import { type Account, readIdToken } from './id-token.js'
+import { type Account, fitsTemplate, readIdToken } from './id-token.js'
 import { errorCode } from './refusal.js'
 import { giveBack } from './revoke.js'
 import { writeScopes } from './scopes.js'
@@ -112,7 +112,9 @@ export async function readAuthorizationResponse(
   }
   const iss = parameters.get('iss')
   if (iss === null && promised) return { kind: 'invalid', reason: 'missing iss' }
-  if (iss !== null && iss !== issuer) return { kind: 'invalid', reason: 'iss of another server' }
+  const { issuerTemplate } = server.options
+  const ours = issuerTemplate === undefined ? iss === issuer : fitsTemplate(iss, issuerTemplate)
+  if (iss !== null && !ours) return { kind: 'invalid', reason: 'iss of another server' }
   const error = errorCode(parameters.get('error'))
   if (error !== undefined) return { kind: 'error', error }
   const code = parameters.get('code')

@@ -33,8 +33,10 @@ export async function readIdToken(
   if (typeof id_token !== 'string') throw notInProtocol(answer, 'no ID token')
   const claims = claimsOf(id_token)
   if (claims === undefined) throw notInProtocol(answer, 'malformed ID token')
+  const subject = subjectOf(claims, options)
+  if (subject === undefined) throw notInProtocol(answer, 'malformed ID token')
   const { issuerTemplate } = options
-  const issuer = issuerTemplate ? issuerTemplate.replace(TENANT, tenantOf(claims)) : as.issuer
+  const issuer = issuerTemplate ? issuerTemplate.replace(TENANT, tenantOf(claims)!) : as.issuer
   // The library reads ID tokens only as part of an answer; the rest of this one was read already.
   const body = JSON.stringify({ access_token: '-', token_type: 'bearer', id_token })
   const response = new Response(body, { headers: { 'content-type': 'application/json' } })
@@ -50,8 +52,6 @@ export async function readIdToken(
   } catch (error) {
     throw idTokenError(error, answer)
   }
-  const subject = subjectOf(claims, options)
-  if (subject === undefined) throw notInProtocol(answer, 'malformed ID token')
   return { subject, label: accountLabel(claims) ?? subject }
 }
 
@@ -72,12 +72,23 @@ function subjectOf(
   options: Pick<AuthorizationServerOptions, 'issuerTemplate'>,
 ): string | undefined {
   if (typeof sub !== 'string' || sub === '' || sub.length > 255) return undefined // OIDC Core §2
-  return options.issuerTemplate === undefined ? sub : `${tenantOf(claims)}/${sub}`
+  if (options.issuerTemplate === undefined) return sub
+  const tid = tenantOf(claims)
+  return tid && `${tid}/${sub}`
 }
 
-/** The tenant, in a form that cannot change the meaning of a URL; else an empty string, which fits no template. */
-function tenantOf({ tid }: JsonObject): string {
-  return typeof tid === 'string' && /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/.test(tid) ? tid : ''
+/** Letters, digits and hyphens: what cannot change the meaning of a URL. */
+const tenant = /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/
+
+function tenantOf({ tid }: JsonObject): string | undefined {
+  return typeof tid === 'string' && tenant.test(tid) ? tid : undefined
+}
+
+/** Whether `issuer` is of some tenant of a server with many. */
+export function fitsTemplate(issuer: string | null, template: string): boolean {
+  const [before = '', after = ''] = template.split(TENANT)
+  if (!issuer?.startsWith(before) || !issuer.endsWith(after)) return false
+  return tenant.test(issuer.slice(before.length, issuer.length - after.length))
 }
 
 /** Claims that two readers could read as two values are refused. */

@@ -104,4 +104,41 @@ describe('the health of a server', () => {
     for (let n = 0; n < 31; n++) await ask()
     expect(take()).toBe(3)
   })
+
+  const limit = (retryAfterMs = 600_000) =>
+    new OAuthRefusedError({ provider: 'p', oauthError: 'slow_down', status: 429, retryAfterMs })
+
+  it('takes no notice of one row that was told to slow down, however often', async () => {
+    const { ask, asked } = health()
+    for (let n = 0; n < 20; n++) await ask(limit(), 'mallory')
+    expect(await ask(undefined, 'ada')).toBeUndefined()
+    expect(asked()).toBe(21)
+  })
+
+  it('opens when five rows were told to slow down, for half a minute at the most', async () => {
+    const { ask, clock, one } = health()
+    for (let n = 0; n < 5; n++) await ask(limit(), `row-${n}`)
+    expect(await ask(undefined, 'ada')).toBe('ERR_SERVER_UNAVAILABLE')
+    const error = await one.run(async () => {}, 'ada').catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ retryAfterMs: 30_000 })
+    clock.advance(30_000)
+    expect(await ask(undefined, 'ada')).toBeUndefined()
+  })
+
+  it('counts rows that were told to slow down anew after a success', async () => {
+    const { ask } = health()
+    for (let n = 0; n < 4; n++) await ask(limit(), `row-${n}`)
+    await ask(undefined, 'ada')
+    for (let n = 0; n < 4; n++) await ask(limit(), `row-${n}`)
+    expect(await ask(undefined, 'ada')).toBeUndefined()
+  })
+
+  it('rests again when the one request that goes through is told to slow down', async () => {
+    const { ask, clock, asked } = health()
+    for (let n = 0; n < 5; n++) await ask(limit(0), `row-${n}`)
+    clock.advance(1_500)
+    expect(await ask(limit(0), 'row-0')).toBe('ERR_OAUTH_REFUSED')
+    expect(await ask(undefined, 'ada')).toBe('ERR_SERVER_UNAVAILABLE')
+    expect(asked()).toBe(6)
+  })
 })

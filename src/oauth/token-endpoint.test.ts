@@ -4,10 +4,11 @@ import {
   replyJson,
   startHostileServer,
 } from '../../test/support/hostile-server.js'
-import { codeOf } from '../../test/support/issuer.js'
+import { codeOf, makeKey, signToken } from '../../test/support/issuer.js'
 import { systemClock } from '../clock.js'
 import { clientCredentialsGrant } from './client-credentials.js'
 import { type RefreshAnswer, refreshGrant } from './refresh.js'
+import { revokeToken } from './revoke.js'
 import { AuthorizationServer, type AuthorizationServerOptions } from './server.js'
 
 let hostile: HostileServer
@@ -208,5 +209,142 @@ describe('client authentication', () => {
     const { headers, form } = await sent({ clientAuth: 'none', clientSecret: undefined })
     expect(headers.authorization).toBeUndefined()
     expect([form.get('client_id'), form.has('client_secret')]).toEqual(['agent', false])
+  })
+})
+
+describe('an answer to a refresh that is not in order', () => {
+  const bearer = { ...good, refresh_token: 'rt-2' }
+  it.each<
+    [what: string, body: unknown, status: number, code: string, refreshToken: string | undefined]
+  >([
+    ['an odd token type', { ...bearer, token_type: 'DPoP' }, 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['no token type', { ...bearer, token_type: undefined }, 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['no access token', { ...bearer, access_token: null }, 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['a scope that is no text', { ...bearer, scope: 7 }, 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['a lifetime in words', { ...bearer, expires_in: 'soon' }, 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['status 201', bearer, 201, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    [
+      'another member twice',
+      '{"a":1,"a":2,"refresh_token":"rt-2"}',
+      200,
+      'ERR_SERVER_RESPONSE',
+      'rt-2',
+    ],
+    ['a break at its end', '{"refresh_token":"rt-2","acc', 200, 'ERR_SERVER_RESPONSE', 'rt-2'],
+    ['an error beside', { ...bearer, error: 'invalid_request' }, 200, 'ERR_OAUTH_REFUSED', 'rt-2'],
+    [
+      'the refresh token twice',
+      '{"refresh_token":"a","refresh_token":"b"}',
+      200,
+      'ERR_SERVER_RESPONSE',
+      undefined,
+    ],
+    [
+      'a malformed refresh token',
+      { ...bearer, refresh_token: 'a\nb' },
+      200,
+      'ERR_SERVER_RESPONSE',
+      undefined,
+    ],
+    [
+      'a refresh token that is a list',
+      { ...bearer, refresh_token: ['a'] },
+      200,
+      'ERR_SERVER_RESPONSE',
+      undefined,
+    ],
+    ['HTML', '<html>', 200, 'ERR_SERVER_RESPONSE', undefined],
+    ['nothing', '', 200, 'ERR_SERVER_RESPONSE', undefined],
+    ['a dead refresh token', { error: 'bad_refresh_token' }, 200, 'ERR_OAUTH_REFUSED', undefined],
+  ])(
+    'gives the new refresh token all the same: %s',
+    async (_, body, status, code, refreshToken) => {
+      const answer = (await refresh(body, status)) as Extract<RefreshAnswer, { inOrder: false }>
+      expect(answer.inOrder).toBe(false)
+      expect(answer.error).toMatchObject({ code })
+      expect(answer.tokens.refreshToken).toBe(refreshToken)
+    },
+  )
+
+  it.each([
+    ['a refusal', { ...bearer, error: 'invalid_grant' }, 400],
+    ['a server that fails', bearer, 500],
+    ['a server that is busy, with status 200', { error: 'temporarily_unavailable' }, 200],
+  ])('is thrown, and nothing of it kept: %s', async (_, body, status) => {
+    await expect(refresh(body, status)).rejects.toMatchObject({ code: 'ERR_OAUTH_REFUSED' })
+  })
+
+  it.each([null, ''])('takes %j for absent', async (absent) => {
+    const members = { refresh_token: absent, scope: absent, id_token: null, error: null }
+    expect(await refresh({ ...good, ...members })).toMatchObject({
+      inOrder: true,
+      tokens: { scopes: ['read', 'write'] },
+    })
+  })
+})
+
+describe('an ID token at a refresh', () => {
+  const claims = { iss: '', aud: 'agent', iat: 0, exp: 9_999_999_999 }
+  const idToken = (sub: string) => signToken(key, { ...claims, iss: hostile.issuer, sub })
+  const key = makeKey('ES256')
+
+  it('of another subject ends the grant, however odd the rest of the answer is', async () => {
+    for (const token_type of ['Bearer', 'DPoP']) {
+      const body = { ...good, token_type, refresh_token: 'rt-2', id_token: idToken('eve') }
+      expect(await refresh(body, 200, { subject: 'ada' })).toMatchObject({
+        inOrder: false,
+        error: { reason: 'another_account' },
+        tokens: { refreshToken: 'rt-2', accessToken: 'token' },
+      })
+    }
+  })
+
+  it('of the same subject is checked, and one that nobody asked for is ignored', async () => {
+    hostile.routes.set(
+      '/.well-known/openid-configuration',
+      replyJson({
+        issuer: hostile.issuer,
+        token_endpoint: `${hostile.issuer}/token`,
+        id_token_signing_alg_values_supported: ['ES256'],
+      }),
+    )
+    const ask = (id_token: string, more: object = {}) => refresh({ ...good, id_token }, 200, more)
+    expect(await ask(idToken('ada'), { subject: 'ada' })).toMatchObject({ inOrder: true })
+    const other = signToken(key, { ...claims, iss: 'https://other.example', sub: 'ada' })
+    expect(await ask(other, { subject: 'ada' })).toMatchObject({ inOrder: false })
+    expect(await ask(other)).toMatchObject({ inOrder: true })
+    expect(await ask('no token')).toMatchObject({ inOrder: true })
+  })
+})
+
+describe('what a server wants besides', () => {
+  const sent = async (extra: Partial<AuthorizationServerOptions>, more: object = {}) => {
+    hostile.routes.set('/token', replyJson(good))
+    const one = at(extra)
+    await clientCredentialsGrant(one, { scopes: ['a', 'b'] })
+    await refreshGrant(one, { refreshToken: 'rt-1', granted: ['a'], ...more })
+    return hostile.tokenRequests().map(({ form }) => Object.fromEntries(form))
+  }
+
+  it('is in every token request: tokenParameters, and scopes joined in its way', async () => {
+    const tokenParameters = { audience: 'https://api.example' }
+    const [first, second] = await sent({ tokenParameters, scopeSeparator: ',' })
+    expect(first).toMatchObject({ audience: 'https://api.example', scope: 'a,b' })
+    expect(second).toMatchObject({ audience: 'https://api.example', refresh_token: 'rt-1' })
+    expect(second).not.toHaveProperty('scope')
+  })
+
+  it('is in a refresh: its scopes', async () => {
+    const [, second] = await sent({}, { scopes: ['openid', 'a'] })
+    expect(second).toMatchObject({ scope: 'openid a' })
+  })
+
+  it.each([200, 201, 202, 204])('ends a revocation with HTTP %i', async (status) => {
+    hostile.routes.set('/revoke', (response) => response.writeHead(status).end())
+    const endpoints = { token: `${hostile.issuer}/token`, revocation: `${hostile.issuer}/revoke` }
+    await revokeToken(at({ endpoints }), { token: 't', kind: 'refresh_token' })
+    hostile.routes.set('/revoke', replyJson({ error: 'unsupported_token_type' }, 400))
+    const refused = revokeToken(at({ endpoints }), { token: 't', kind: 'refresh_token' })
+    expect(await codeOf(refused)).toBe('ERR_OAUTH_REFUSED')
   })
 })

@@ -26,6 +26,7 @@ import { DISCONNECTED } from './grant.js'
 import type { GrantKeeper, Kept } from './grant-keeper.js'
 import { insist } from './grant-writer.js'
 import type { KeptConsents } from './kept-consents.js'
+import { cameBackTo } from './redirect-uri.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
 
 /** Who is in front of the browser: from the application's own session, never from the request's parameters. */
@@ -73,7 +74,8 @@ export class ConsentCallback {
   }
 
   async #handle(request: Request, known: UserRef | undefined): Promise<Response> {
-    const { pathname, searchParams } = new URL(request.url)
+    const url = new URL(request.url)
+    const { searchParams } = url
     const [state, ...more] = searchParams.getAll('state')
     if (state === undefined || more.length > 0 || !/^[A-Za-z0-9_-]{43}$/.test(state)) {
       return consentPage('invalid')
@@ -87,7 +89,7 @@ export class ConsentCallback {
     }
 
     const at = this.#server(session)
-    if (!at || pathname.split('/').at(-1) !== session.provider) {
+    if (!at || !cameBackTo(at.name, at.provider, url)) {
       await this.#parts.settler.settle(
         held,
         'failed',

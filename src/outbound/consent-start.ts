@@ -25,6 +25,7 @@ import {
 import type { ConsentSettler } from './consent-settler.js'
 import { challengeOf, statusOf } from './consents.js'
 import { unionScopes } from './grant.js'
+import { redirectUriOf } from './redirect-uri.js'
 import type { RegisteredOAuth2 } from './registry.js'
 
 /** Consents that a (workload, user) may have pending at one provider; the oldest gives way. */
@@ -196,7 +197,8 @@ export class ConsentStart {
     request: ConsentRequest,
   ): Promise<ConsentSession> {
     const { callbackUrl, clock } = this.#parts
-    if (callbackUrl === undefined) {
+    const redirectUri = redirectUriOf(at.name, at.provider, callbackUrl)
+    if (redirectUri === undefined) {
       throw new ConfigurationError(
         `Provider "${at.name}" needs the user's consent, but there is no callbackUrl. Set the option callbackUrl, register ${'<callbackUrl>'}/${at.name} at the provider, and serve credentials.handleCallback() there.`,
       )
@@ -207,7 +209,6 @@ export class ConsentStart {
         `returnUrl ${printable(returnUrl)} is not registered. Add it, exactly as it is, to allowedReturnUrls of WorkloadIdentity "${acting.workload.name}".`,
       )
     }
-    const redirectUri = `${callbackUrl}/${at.name}`
     const parameters = at.provider.authorizationParameters
     const asked = { scopes, redirectUri, resource, claims, parameters }
     const started = await startAuthorization(at.server, asked)

@@ -15,7 +15,15 @@ import {
   isSameClient,
 } from './connections.js'
 import type { ConsentSession } from './consent-session.js'
-import { DISCONNECTED, emptyGrant, type Grant, grantKey, storedToken, withToken } from './grant.js'
+import {
+  DISCONNECTED,
+  emptyGrant,
+  type Grant,
+  grantKey,
+  missingScopes,
+  storedToken,
+  withToken,
+} from './grant.js'
 import { insist } from './grant-writer.js'
 
 /** The label of an account whose provider does not say who it is, and that the application did not name. */
@@ -181,12 +189,14 @@ export class GrantKeeper {
     const same = subject !== undefined && subject === before?.accountSubject
     const kept = redeemed.refreshToken === undefined && same ? before : undefined
     const refreshToken = redeemed.refreshToken ?? kept?.refreshToken
+    const notGranted = missingScopes(session.scopes, redeemed.scopes)
     return withToken(
       {
         ...emptyGrant,
         order: session.order,
         scopes: redeemed.scopes,
         requested: session.scopes,
+        ...(notGranted.length === 0 ? {} : { notGranted }),
         connectedAtMs: clock(),
         ...(refreshToken === undefined ? {} : { refreshToken }),
         ...(subject === undefined ? {} : { accountSubject: subject }),

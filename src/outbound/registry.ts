@@ -9,6 +9,7 @@ import type {
   OAuth2Provider,
   Provider,
 } from '../providers/provider.js'
+import { checkRedirectUris } from './redirect-uri.js'
 
 /** An OAuth 2 provider and the server behind it. */
 export interface RegisteredOAuth2 {
@@ -40,6 +41,7 @@ export class ProviderRegistry {
       if (provider.kind !== 'oauth2') continue
       this.#servers.set(name, new AuthorizationServer({ ...provider, name, clock }))
     }
+    checkRedirectUris(this.#providers)
   }
 
   /** @throws {@link ConfigurationError} There is no provider of that name. */

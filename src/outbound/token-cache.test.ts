@@ -3,7 +3,7 @@ import { AccessToken } from '../access-token.js'
 import type { TokenRequest } from '../context/credential-source.js'
 import { WorkloadIdentity } from '../workload/identity.js'
 import { defaultTiming } from './timing.js'
-import { TokenCache } from './token-cache.js'
+import { CACHE_MAX_BYTES, TokenCache } from './token-cache.js'
 
 const agent = new WorkloadIdentity({ name: 'test-agent' })
 const as = (subject: string) => agent.unverifiedUser({ issuer: 'https://p.example', subject })
@@ -144,5 +144,16 @@ describe('a token in memory', () => {
     const { cache, put } = filled(1_000)
     for (let n = 0; n < 200; n++) put(ada, wish({ account: `a${n}` }))
     expect(cache.size).toBe(64)
+  })
+
+  it('takes no more bytes together than its bound, whatever their number', () => {
+    const { cache, put } = filled(10_000)
+    const scopes = Array.from({ length: 1_000 }, (_, n) => `${n}`.padEnd(250, 'x'))
+    for (let n = 0; n < 300; n++) put(as(`user-${n}`), wish(), { row: `row-${n}`, scopes })
+    expect(cache.bytes).toBeLessThanOrEqual(CACHE_MAX_BYTES)
+    expect(cache.size).toBeGreaterThan(100)
+    expect(cache.size).toBeLessThan(150)
+    for (let n = 0; n < 300; n++) cache.dropRow(`row-${n}`)
+    expect([cache.size, cache.bytes]).toEqual([0, 0])
   })
 })

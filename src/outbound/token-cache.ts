@@ -25,6 +25,10 @@ export const cacheTiming: CacheTiming = Object.freeze({
 export const CACHE_MAX_TOKENS = 10_000
 /** Different wishes that one (workload, user) may have in memory; the oldest gives way. */
 const MAX_OF_ONE = 64
+/** What they may take together, as it is estimated. */
+export const CACHE_MAX_BYTES = 67_108_864
+/** An entry without its token and scopes. */
+const ENTRY_BYTES = 512
 /** While the store does not answer, it is asked again no sooner than this. */
 const RETRY_MS = 1_000
 
@@ -47,6 +51,7 @@ interface Entry extends CachedToken {
   readonly asked: Pick<TokenRequest, 'provider' | 'flow' | 'resource' | 'account'>
   readonly sinceMs: number
   readonly slot: Slot
+  readonly bytes: number
   untilMs: number
   checkFromMs: number
 }
@@ -59,7 +64,8 @@ interface Slot {
 }
 
 /**
- * Decrypted tokens in this process's memory. Bounded: over the limit, whoever was not served for longest goes first.
+ * Decrypted tokens in this process's memory. Bounded in number and bytes: over the limit, whoever was not served for longest
+ * goes first.
  *
  * A token is served for ten seconds; then it is served on while the vault is asked once. After thirty seconds without an
  * answer callers wait for one; while the store fails, five minutes are the end. What this process changes is dropped at
@@ -71,6 +77,7 @@ export class TokenCache {
   readonly #slots = new Map<string, Slot>()
   readonly #byRow = new Map<string, Set<Entry>>()
   #size = 0
+  #bytes = 0
   #epoch = 0
   #ownerEpoch = 0
 
@@ -81,6 +88,11 @@ export class TokenCache {
 
   get size(): number {
     return this.#size
+  }
+
+  /** About what they take. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Grows whenever something was dropped: what was read before may be old by now. */
@@ -142,6 +154,7 @@ export class TokenCache {
       asked: { provider, flow, resource, account },
       sinceMs: nowMs,
       slot,
+      bytes: bytesOf(cached),
       untilMs: nowMs + cacheMaxAgeMs,
       // Past its time the look-up that brought it has begun to renew it: looking again at once would only read the vault.
       checkFromMs:
@@ -154,7 +167,8 @@ export class TokenCache {
     if (sameRow) sameRow.add(entry)
     else this.#byRow.set(cached.row, new Set([entry]))
     this.#size++
-    if (this.#size > this.#maxTokens) this.#makeRoom()
+    this.#bytes += entry.bytes
+    if (!this.#fits()) this.#makeRoom()
   }
 
   /** Drops the token for this wish: the vault was asked, and has none. */
@@ -187,6 +201,7 @@ export class TokenCache {
     this.#slots.clear()
     this.#byRow.clear()
     this.#size = 0
+    this.#bytes = 0
   }
 
   #entry(acting: Acting, request: TokenRequest): Entry | undefined {
@@ -226,6 +241,11 @@ export class TokenCache {
     sameRow?.delete(entry)
     if (sameRow?.size === 0) this.#byRow.delete(row)
     this.#size--
+    this.#bytes -= entry.bytes
+  }
+
+  #fits(): boolean {
+    return this.#size <= this.#maxTokens && this.#bytes <= CACHE_MAX_BYTES
   }
 
   /** Second chance: who was served since the last round goes to the end of the queue instead. */
@@ -238,17 +258,27 @@ export class TokenCache {
         continue
       }
       for (const entry of [...slot.entries]) this.#remove(entry)
-      if (this.#size <= this.#maxTokens) return
+      if (this.#fits()) return
     }
   }
+}
+
+/** Two bytes a character, at the most. Of scopes it holds a list of its own. */
+function bytesOf({ token, scopes }: CachedToken): number {
+  let characters = token.value.length
+  for (const scope of scopes) characters += scope.length + 8
+  for (const scope of token.scopes) characters += scope.length + 8
+  return ENTRY_BYTES + 2 * characters
 }
 
 function covers(scopes: readonly string[], wanted: readonly string[] | undefined): boolean {
   if (wanted === undefined) return true
   if (!Array.isArray(wanted)) return false // a mistake, which the long way explains
+  const many = wanted.length > 8 ? new Set(scopes) : undefined
   for (let i = 0; i < wanted.length; i++) {
     const scope = wanted[i] as string
-    if (!scopes.includes(scope) && !consentScopes.has(scope)) return false
+    if (!(many ? many.has(scope) : scopes.includes(scope)) && !consentScopes.has(scope))
+      return false
   }
   return true
 }

@@ -225,10 +225,7 @@ export class TokenDesk {
     const newest =
       cache?.ownerEpoch === since?.ownerEpoch && (how !== 'served' || cache?.epoch === since?.epoch)
     if (cache && clock() < untilMs && newest) {
-      const scopes =
-        flow === 'M2M'
-          ? stored.scopes
-          : stored.scopes.filter((scope) => grant.scopes.includes(scope))
+      const scopes = flow === 'M2M' ? stored.scopes : intersection(stored.scopes, grant.scopes)
       const renewFromMs = stored.renewFromMs ?? Number.POSITIVE_INFINITY
       const entry = { token, flow, account, row, scopes, usableUntilMs: untilMs, renewFromMs }
       cache.put(acting, asked, entry, clock())
@@ -270,4 +267,9 @@ export class TokenDesk {
     }
     return accounts[0]?.account
   }
+}
+
+function intersection(a: readonly string[], b: readonly string[]): readonly string[] {
+  const has = new Set(b)
+  return a.filter((scope) => has.has(scope))
 }

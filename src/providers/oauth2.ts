@@ -3,6 +3,8 @@ import { printable } from '../errors/base.js'
 import type { Fetch } from '../http.js'
 import { isReservedParameter } from '../oauth/authorization-code.js'
 import { type ClientAuthMethod, checkClient } from '../oauth/client-auth.js'
+import { TENANT } from '../oauth/id-token.js'
+import { isScope } from '../oauth/scopes.js'
 import type { ServerEndpoints } from '../oauth/server.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import type { SecretInput } from '../secret.js'
@@ -36,6 +38,30 @@ export interface OAuth2Options {
    * it is dropped, since revoking it would end the newer one too. `disconnect()` revokes either way. Default `'grant'`.
    */
   readonly revocation?: 'token' | 'grant'
+  /** More parameters of every token request, such as Auth0's `audience`; none that the protocol sets. */
+  readonly tokenParameters?: Readonly<Record<string, string>>
+  /**
+   * Where the provider sends the user back to, for a URI that is registered already. It may have a query. Serve
+   * `handleCallback()` there. Default: `<callbackUrl>/<name of the provider>`.
+   */
+  readonly redirectUri?: string
+  /**
+   * The issuer of a server with many tenants, as its metadata and ID tokens spell it, such as
+   * `https://login.microsoftonline.com/{tenantid}/v2.0`. `{tenantid}` stands for the tenant: an ID token names it in `tid`, and
+   * must be from that tenant's issuer. `issuer` says where the metadata is.
+   */
+  readonly issuerTemplate?: string
+  /** What stands between two scopes in requests and answers, such as `','`. Default: a space (RFC 6749 §3.3). */
+  readonly scopeSeparator?: string
+  /** What the server calls a scope in its answers, and what it was asked as: `{ 'https://api.example/read': 'read' }`. */
+  readonly scopeAliases?: Readonly<Record<string, string>>
+  /** Whether a refresh names the scopes of the grant, for a server that wants it. Default: false (RFC 6749 §6). */
+  readonly refreshWithScope?: boolean
+  /**
+   * `false` for a server whose ID tokens repeat no nonce: none is sent, and PKCE alone ties the code to the request.
+   * Default: true.
+   */
+  readonly idTokenNonce?: boolean
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost. */
   readonly allowInsecureLoopback?: boolean
   /** Milliseconds for one request to the server. Default 10,000; 100 to 60,000. */
@@ -56,6 +82,13 @@ const known: KnownOptions<OAuth2Options> = {
   defaultFlow: true,
   authorizationParameters: true,
   revocation: true,
+  tokenParameters: true,
+  redirectUri: true,
+  issuerTemplate: true,
+  scopeSeparator: true,
+  scopeAliases: true,
+  refreshWithScope: true,
+  idTokenNonce: true,
   allowInsecureLoopback: true,
   timeoutMs: true,
   fetch: true,
@@ -117,8 +150,16 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
     origins: checkOrigins(options.origins, insecure),
     resource: checkResource(options.resource, 'resource'),
     defaultFlow,
-    authorizationParameters: checkParameters(options.authorizationParameters),
     revocation,
+    authorizationParameters: checkParameters(options, 'authorizationParameters'),
+    tokenParameters: checkParameters(options, 'tokenParameters'),
+    redirectUri: checkRedirectUri(options.redirectUri, insecure),
+    issuerTemplate: checkIssuerTemplate(options, insecure),
+    scopeSeparator: checkSeparator(options.scopeSeparator),
+    scopeAliases: checkAliases(options.scopeAliases),
+    refreshWithScope: checkFlag(options.refreshWithScope, 'refreshWithScope'),
+    idTokenNonce:
+      options.idTokenNonce === undefined || checkFlag(options.idTokenNonce, 'idTokenNonce'),
     allowInsecureLoopback: insecure,
     timeoutMs,
     fetch: options.fetch,
@@ -126,22 +167,87 @@ export function oauth2(options: OAuth2Options): OAuth2Provider {
 }
 
 function checkParameters(
-  parameters: Readonly<Record<string, string>> | undefined,
+  options: OAuth2Options,
+  option: 'authorizationParameters' | 'tokenParameters',
 ): Readonly<Record<string, string>> {
-  if (parameters !== undefined && (typeof parameters !== 'object' || Array.isArray(parameters))) {
-    throw new TypeError('authorizationParameters must be an object of strings.')
-  }
   const out: Record<string, string> = Object.create(null)
-  for (const [name, value] of Object.entries(parameters ?? {})) {
+  for (const [name, value] of entriesOf(options[option], option)) {
     if (isReservedParameter(name)) {
       throw new TypeError(
-        `authorizationParameters may not set ${printable(name)}: the protocol sets it. Use the option of that meaning, if there is one.`,
+        `${option} may not set ${printable(name)}: the protocol sets it. Use the option of that meaning, if there is one.`,
       )
-    }
-    if (typeof value !== 'string') {
-      throw new TypeError(`authorizationParameters.${printable(name)} must be a string.`)
     }
     out[name] = value
   }
   return Object.freeze(out)
+}
+
+function entriesOf(value: unknown, option: string): [string, string][] {
+  if (value === undefined) return []
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new TypeError(`${option} must be an object of strings.`)
+  }
+  for (const [name, one] of Object.entries(value)) {
+    if (typeof one !== 'string') {
+      throw new TypeError(`${option}.${printable(name)} must be a string.`)
+    }
+  }
+  return Object.entries(value)
+}
+
+/** Parameters with which a provider answers, and the registered URI can have none of. */
+const answering = ['code', 'state', 'iss', 'error', 'response', 'id_token', 'access_token', 'token']
+
+function checkRedirectUri(uri: string | undefined, insecure: boolean): string | undefined {
+  if (uri === undefined) return undefined
+  checkUrl(uri, 'redirectUri', insecure)
+  const taken = answering.find((name) => new URL(uri).searchParams.has(name))
+  if (taken !== undefined) {
+    throw new TypeError(
+      `redirectUri must have none of the parameters with which a provider answers; got ${taken}.`,
+    )
+  }
+  return uri
+}
+
+function checkIssuerTemplate(
+  { issuer, issuerTemplate: template }: OAuth2Options,
+  insecure: boolean,
+): string | undefined {
+  if (template === undefined) return undefined
+  if (typeof template !== 'string' || template.split(TENANT).length !== 2) {
+    throw new TypeError(`issuerTemplate must be a URL that holds ${TENANT} once.`)
+  }
+  const filled = template.replace(TENANT, 'tenant')
+  checkUrl(filled, 'issuerTemplate', insecure)
+  if (
+    new URL(filled).origin !== new URL(issuer).origin ||
+    !template.startsWith(new URL(issuer).origin)
+  ) {
+    throw new TypeError(
+      `issuerTemplate must be of the origin of issuer, with ${TENANT} in its path.`,
+    )
+  }
+  return template
+}
+
+function checkSeparator(separator: string | undefined): string | undefined {
+  if (separator === undefined || (typeof separator === 'string' && /^[ ,;|+]$/.test(separator))) {
+    return separator
+  }
+  throw new TypeError(
+    `scopeSeparator must be one character of " ", ",", ";", "|" and "+"; got ${printable(separator)}.`,
+  )
+}
+
+function checkAliases(
+  aliases: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (aliases === undefined) return undefined
+  const entries = entriesOf(aliases, 'scopeAliases')
+  const bad = entries.flat().find((scope) => !isScope(scope))
+  if (bad !== undefined) {
+    throw new TypeError(`scopeAliases takes scopes (RFC 6749 §3.3); got ${printable(bad)}.`)
+  }
+  return Object.freeze(Object.assign(Object.create(null), Object.fromEntries(entries)))
 }

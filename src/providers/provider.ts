@@ -23,6 +23,13 @@ export interface OAuth2Provider {
   readonly defaultFlow?: Flow | undefined
   readonly authorizationParameters: Readonly<Record<string, string>>
   readonly revocation: 'token' | 'grant'
+  readonly tokenParameters: Readonly<Record<string, string>>
+  readonly redirectUri?: string | undefined
+  readonly issuerTemplate?: string | undefined
+  readonly scopeSeparator?: string | undefined
+  readonly scopeAliases?: Readonly<Record<string, string>> | undefined
+  readonly refreshWithScope: boolean
+  readonly idTokenNonce: boolean
   readonly allowInsecureLoopback: boolean
   readonly timeoutMs?: number | undefined
   readonly fetch?: Fetch | undefined
