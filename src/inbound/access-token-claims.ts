@@ -89,7 +89,7 @@ export function scopesOf(
   if (claim === undefined) return []
   const value = claims[claim]
   if (typeof value === 'string') return split(value)
-  if (claim === 'scope') throw badClaims('scope is not a string')
+  if (claim === 'scope' && !profile.scopeLists) throw badClaims('scope is not a string')
   if (isStringList(value)) return value
   throw badClaims(`${claim} is neither a string nor a list of strings`)
 }
@@ -107,6 +107,25 @@ export function isOwnToken(
   if (subject === client) return true
   if (profile.isClient) return checkDecision(profile.isClient(claims), 'profile.isClient')
   return claims.gty === 'client-credentials' || claims.idtyp === 'app'
+}
+
+/**
+ * Whether a token without `sub` is its client's own, because the profile says so and nothing in it names a user.
+ *
+ * @throws {@link InboundAuthError} `ERR_BAD_CLAIMS`: it is somebody else's, or names no client.
+ */
+export function isOwnWithoutSubject(
+  claims: JsonObject,
+  client: string | undefined,
+  profile: TokenProfile,
+): boolean {
+  if (claims.sub !== undefined || profile.tokensWithoutSubject !== 'client') return false
+  if (client === undefined) throw badClaims('the token has neither sub nor a client')
+  const names = claims.username !== undefined || claims.preferred_username !== undefined
+  if (names || profile.isClient?.(claims) === false) {
+    throw badClaims("sub is missing, and the token is not a client's own")
+  }
+  return true
 }
 
 /** How many lists of scopes are remembered, and of which length. */

@@ -91,8 +91,10 @@ export class DpopVerifier {
     if (typeof jti !== 'string' || jti === '' || jti.length > MAX_JTI_LENGTH) {
       throw bad(`jti is not a string of 1 to ${MAX_JTI_LENGTH} characters`)
     }
-    if (typeof iat !== 'number' || !Number.isSafeInteger(iat)) throw bad('iat is not a time')
-    const madeAtMs = iat * SECOND_MS
+    if (typeof iat !== 'number' || !(Math.abs(iat) <= Number.MAX_SAFE_INTEGER)) {
+      throw bad('iat is not a time')
+    }
+    const madeAtMs = Math.floor(iat * SECOND_MS)
     const untilMs = madeAtMs + MAX_PROOF_AGE_MS + this.#clockToleranceMs
     if (nowMs < madeAtMs - this.#clockToleranceMs) throw bad('iat lies in the future')
     if (nowMs >= untilMs) throw bad('the proof is too old')

@@ -50,7 +50,7 @@ export interface JwtBearerOptions {
    * client certificate need no option: `RawRequest.clientCertificateThumbprint` proves them.
    */
   readonly dpop?: DpopOptions | undefined
-  /** Default: all of RS, PS and ES with 256, 384 and 512, and EdDSA. */
+  /** Default: all of RS, PS and ES with 256, 384 and 512, EdDSA and Ed25519. */
   readonly algorithms?: readonly JwsAlgorithm[] | undefined
   /** How far the issuer's clock may differ. Milliseconds, 0 to 300 000; default 30 000. */
   readonly clockToleranceMs?: number | undefined

@@ -72,6 +72,96 @@ describe('jwtBearer', () => {
     expect('user' in principal).toBe(false)
   })
 
+  const ownless = { tokensWithoutSubject: 'client' } as const
+  it.each<[object, JwtBearerOptions['profile'], string | undefined]>([
+    [{ sub: undefined }, undefined, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined }, {}, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined }, ownless, undefined],
+    [{ sub: undefined }, { ...ownless, isClient: () => true }, undefined],
+    [{ sub: undefined }, { ...ownless, isClient: () => false }, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, client_id: undefined }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, username: 'ann' }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, preferred_username: null }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: null }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: '' }, ownless, 'ERR_BAD_CLAIMS'],
+  ])(
+    'takes a token without sub for a client where its profile says so: %j, %j: %s',
+    async (changes, profile, code) => {
+      const verifier = verifierOf({ profile })
+      const token = sign(changes)
+      if (code !== undefined) return expect(await codeOf(verifier.verifyToken(token))).toBe(code)
+      const principals = [await verifier.verifyToken(token), await verifier.verifyToken(token)]
+      for (const principal of principals) {
+        expect(principal).toMatchObject({ subject: 'web', clientId: 'web' })
+        expect('user' in principal).toBe(false)
+      }
+    },
+  )
+
+  it('leaves a user a user where tokens without sub are of clients', async () => {
+    const principal = await verifierOf({ profile: ownless }).verifyToken(sign())
+    expect(principal.user).toEqual({ issuer, subject: 'u1' })
+  })
+
+  it('takes scope as a list where its profile says so', async () => {
+    const verifier = verifierOf({ profile: { scopeLists: true }, allowedScopes: ['read'] })
+    const token = sign({ scope: ['read', 'mail'] })
+    expect((await verifier.verifyToken(token)).scopes).toEqual(['read', 'mail'])
+    expect((await verifier.verifyToken(sign({ scope: 'read mail' }))).scopes).toEqual([
+      'read',
+      'mail',
+    ])
+    for (const scope of [['read mail'], ['admin'], []]) {
+      expect(await codeOf(verifier.verifyToken(sign({ scope })))).toBe('ERR_INSUFFICIENT_SCOPE')
+    }
+    for (const scope of [['read', 7], { read: true }, 7, null]) {
+      expect(await codeOf(verifier.verifyToken(sign({ scope })))).toBe('ERR_BAD_CLAIMS')
+    }
+  })
+
+  it('takes Ed25519 by its old name and by that of RFC 9864', async () => {
+    for (const alg of ['EdDSA', 'Ed25519']) {
+      for (const named of [undefined, 'EdDSA', 'Ed25519']) {
+        const ed = makeKey(alg, 'ed')
+        const jwks = { keys: [{ ...ed.jwk, ...(named ? { alg: named } : {}) }] }
+        const token = signToken(ed, claims)
+        const read = (options: Partial<JwtBearerOptions>) =>
+          codeOf(
+            new InboundVerifier(
+              {
+                authenticators: [
+                  jwtBearer({ issuer, jwks, allowedAudience: ['agent'], ...options }),
+                ],
+                clock,
+              },
+              () => token,
+            ).verifyToken(token),
+          )
+        expect(await read({})).toBeUndefined()
+        expect(await read({ algorithms: ['ES256'] })).toBe('ERR_ALG_NOT_ALLOWED')
+      }
+    }
+  })
+
+  it('takes times that are fractions of seconds, from its memory, too', async () => {
+    const own = fakeClock(clock())
+    const authenticators = [
+      jwtBearer({
+        issuer,
+        jwks: { keys: [key.jwk] },
+        allowedAudience: ['agent'],
+        clockToleranceMs: 0,
+      }),
+    ]
+    const verifier = new InboundVerifier({ authenticators, clock: own }, () => sign({}))
+    const token = sign({ iat: now - 0.5, nbf: now - 0.001, exp: now + 10.5 })
+    await verifier.verifyToken(token)
+    own.advance(10_499)
+    await verifier.verifyToken(token)
+    own.advance(1)
+    expect(await codeOf(verifier.verifyToken(token))).toBe('ERR_TOKEN_EXPIRED')
+  })
+
   it.each([
     'https://idp.example/',
     'https://idp.example.evil.example',

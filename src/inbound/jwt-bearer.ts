@@ -14,6 +14,7 @@ import { type JsonObject, seal } from '../strict-json.js'
 import {
   clientOf,
   isOwnToken,
+  isOwnWithoutSubject,
   KnownScopes,
   refuseOtherTokens,
   scopesOf,
@@ -193,9 +194,12 @@ function tokenOf(request: InboundRequest, rules: JwtBearerRules): string | undef
 
 /** When a token stops being good, in milliseconds. Its times were read before. */
 function endOf({ clockToleranceMs, maxTokenAgeMs }: JwtBearerRules, claims: JsonObject): number {
-  const end = Number(claims.exp) * SECOND_MS + clockToleranceMs
+  const end = Math.floor(Number(claims.exp) * SECOND_MS) + clockToleranceMs
   if (maxTokenAgeMs === undefined) return end
-  return Math.min(end, Number(claims.iat) * SECOND_MS + maxTokenAgeMs + clockToleranceMs)
+  return Math.min(
+    end,
+    Math.floor(Number(claims.iat) * SECOND_MS) + maxTokenAgeMs + clockToleranceMs,
+  )
 }
 
 function principalOf(
@@ -209,12 +213,13 @@ function principalOf(
   const isShown = refuse !== undefined || isClient !== undefined || lastRule !== undefined
   const claims = isShown ? jws.payload : open
   refuseOtherTokens(jws.header.typ, claims, rules.profile)
-  const registered = readClaims(claims, {
+  const clientId = clientOf(claims, rules.profile)
+  const ownerless = isOwnWithoutSubject(claims, clientId, rules.profile)
+  const registered = readClaims(ownerless ? { ...claims, sub: clientId } : claims, {
     nowMs,
     clockToleranceMs: rules.clockToleranceMs,
     maxTokenAgeMs: rules.maxTokenAgeMs,
   })
-  const clientId = clientOf(claims, rules.profile)
   const scopes = scopesOf(claims, rules.profile, known)
   const actor = actorOf(claims)
   applyCallerRules(rules, { audience: registered.audience, clientId, scopes })
@@ -231,7 +236,10 @@ function principalOf(
     actor,
     claims: isShown ? claims : () => seal(claims), // and not the token's own, which would stay with it
     expiresAtMs,
-    user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
+    user:
+      ownerless || isOwnToken(claims, subject, clientId, rules.profile)
+        ? undefined
+        : { issuer, subject },
   }
   return makePrincipal(lastRule ? lastRule(facts, claims) : facts, new Secret(token))
 }

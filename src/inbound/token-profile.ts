@@ -1,5 +1,5 @@
 import { checkFunction, checkOptionNames, type KnownOptions } from '../option-names.js'
-import { wrong } from './option-checks.js'
+import { checkBoolean, wrong } from './option-checks.js'
 
 /** How one issuer writes its access tokens. The presets fill it in; write one for an issuer of your own. */
 export interface TokenProfile {
@@ -9,6 +9,13 @@ export interface TokenProfile {
   readonly clientClaims?: readonly string[] | undefined
   /** The claims that may hold the scopes; the first that is there counts. Default: `scope`, `scp`. */
   readonly scopeClaims?: readonly string[] | undefined
+  /** Accepts `scope` as a list of strings, too, as Spring Authorization Server writes it. Default: a list is refused. */
+  readonly scopeLists?: boolean | undefined
+  /**
+   * `'client'`: a token without `sub` is the client's own, and the principal has no `user`. One that has a `username` or a
+   * `preferred_username`, or that `isClient` says no to, is refused all the same. Default: every token needs `sub`.
+   */
+  readonly tokensWithoutSubject?: 'client' | undefined
   /** Why this is no access token of the issuer; `undefined` when it is one. The text goes into the error's `reason`. */
   readonly refuse?: ((claims: Readonly<Record<string, unknown>>) => string | undefined) | undefined
   /**
@@ -22,6 +29,8 @@ const known: KnownOptions<TokenProfile> = {
   typ: true,
   clientClaims: true,
   scopeClaims: true,
+  scopeLists: true,
+  tokensWithoutSubject: true,
   refuse: true,
   isClient: true,
 }
@@ -30,7 +39,8 @@ const known: KnownOptions<TokenProfile> = {
 export function checkProfile(profile: TokenProfile | undefined): TokenProfile {
   if (profile === undefined) return {}
   checkOptionNames(profile, 'profile', known)
-  const { typ, clientClaims, scopeClaims, refuse, isClient } = profile
+  const { typ, clientClaims, scopeClaims, scopeLists, tokensWithoutSubject } = profile
+  const { refuse, isClient } = profile
   if (typ !== undefined && !isText(typ)) {
     throw wrong('profile.typ', typ, 'must be a non-empty string')
   }
@@ -38,9 +48,25 @@ export function checkProfile(profile: TokenProfile | undefined): TokenProfile {
     if (list === undefined || isList(list)) continue
     throw wrong(`profile.${name}`, list, 'must be a list of at least one non-empty string')
   }
+  checkBoolean('profile.scopeLists', scopeLists)
+  if (tokensWithoutSubject !== undefined && tokensWithoutSubject !== 'client') {
+    throw wrong(
+      'profile.tokensWithoutSubject',
+      tokensWithoutSubject,
+      'must be "client", or left out',
+    )
+  }
   checkFunction(refuse, 'profile.refuse')
   checkFunction(isClient, 'profile.isClient')
-  return Object.freeze({ typ, clientClaims, scopeClaims, refuse, isClient })
+  return Object.freeze({
+    typ,
+    clientClaims,
+    scopeClaims,
+    scopeLists,
+    tokensWithoutSubject,
+    refuse,
+    isClient,
+  })
 }
 
 /** RFC 7515 §4.1.9: "application/" may be left out, and media types ignore case. */

@@ -36,8 +36,9 @@ describe('registered claims', () => {
 
   it.each([
     '1800000060',
-    1.5,
     -1,
+    -0.5,
+    253402300799.5,
     Number.NaN,
     Number.POSITIVE_INFINITY,
     1e308,
@@ -51,6 +52,18 @@ describe('registered claims', () => {
     for (const claim of ['exp', 'nbf', 'iat']) {
       expect(codeOf({ ...good, [claim]: value }), claim).toBe('ERR_BAD_CLAIMS')
     }
+  })
+
+  it('J34 may be fractions of seconds (RFC 7519 §2)', () => {
+    const claims = { ...good, exp: now + 0.5, iat: now - 0.25, nbf: now - 1.0009 }
+    expect(readClaims(claims, { nowMs })).toMatchObject({
+      expiresAtMs: nowMs + 500,
+      issuedAtMs: nowMs - 250,
+    })
+    const strict = { clockToleranceMs: 0 }
+    expect(codeOf(claims, { ...strict, nowMs: nowMs + 499 })).toBeUndefined()
+    expect(codeOf(claims, { ...strict, nowMs: nowMs + 500 })).toBe('ERR_TOKEN_EXPIRED')
+    expect(codeOf({ ...claims, nbf: now + 0.001 }, strict)).toBe('ERR_TOKEN_NOT_YET_VALID')
   })
 
   it('J34 accept the last second of the year 9999, and zero', () => {

@@ -84,18 +84,13 @@ function notYetValid(reason: string): InboundAuthError {
   return new InboundAuthError('ERR_TOKEN_NOT_YET_VALID', { reason })
 }
 
-/** Milliseconds of a NumericDate. Whole seconds only: nobody issues others, and a float is a way to be read twice. */
+/** Milliseconds of a NumericDate, which may be a fraction of seconds ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)). */
 function numericDate(value: unknown, claim: string): number | undefined {
   if (value === undefined) return undefined
-  if (
-    typeof value !== 'number' ||
-    !Number.isInteger(value) ||
-    value < 0 ||
-    value > MAX_NUMERIC_DATE
-  ) {
-    throw badClaims(`${claim} is not a whole number of seconds up to the year 9999`)
+  if (typeof value !== 'number' || !(value >= 0 && value <= MAX_NUMERIC_DATE)) {
+    throw badClaims(`${claim} is not a number of seconds up to the year 9999`)
   }
-  return value * SECOND_MS
+  return Math.floor(value * SECOND_MS)
 }
 
 /** Whether `value` is a list of strings and nothing else. */

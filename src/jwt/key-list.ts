@@ -85,7 +85,8 @@ export class KeyList implements HeldKeys {
   }
 
   /**
-   * The key that `wanted` names; `undefined` when there is none. A token without a `kid` gets the only key that fits.
+   * The key that `wanted` names; `undefined` when there is none. A token without a `kid` gets the only key that fits. One
+   * key that is in the set twice is one key.
    *
    * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: several keys fit, and trying them in turn would be a guess.
    */
@@ -94,12 +95,12 @@ export class KeyList implements HeldKeys {
     for (const key of this.#keys) {
       if (wanted.kid !== undefined && key.kid !== wanted.kid) continue
       if (!key.fits(wanted.alg)) continue
-      if (fitting) {
+      if (fitting && !fitting.isSameKey(key)) {
         throw new InboundAuthError('ERR_UNKNOWN_KEY', {
           reason: 'more than one key fits the token',
         })
       }
-      fitting = key
+      fitting ??= key
     }
     return fitting
   }

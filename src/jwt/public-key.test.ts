@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { codeOf, makeKey } from '../../test/support/issuer.js'
+import { codeOf, makeKey, signToken } from '../../test/support/issuer.js'
 import { KeyList } from './key-list.js'
 import { PublicKey } from './public-key.js'
+import { parseJws } from './strict-parse.js'
 
 const ec = makeKey('ES256', 'ec').jwk
 const rsa = makeKey('RS256', 'rsa').jwk
@@ -60,6 +61,9 @@ describe('public keys', () => {
     ['RSA', rsa, 'RS256'],
     ['RSA', rsa, 'PS384'],
     ['Ed25519', ed, 'EdDSA'],
+    ['Ed25519', ed, 'Ed25519'],
+    ['Ed25519', { ...ed, alg: 'EdDSA' }, 'Ed25519'],
+    ['Ed25519', { ...ed, alg: 'Ed25519' }, 'EdDSA'],
   ] as const)('reads %s for %s', (_, jwk, alg) => {
     const key = PublicKey.read({
       ...jwk,
@@ -79,6 +83,17 @@ describe('public keys', () => {
     expect(await codeOf((async () => elsewhere.verifier('ES256', () => undefined))())).toBe(
       'ERR_UNKNOWN_KEY',
     )
+  })
+
+  it.each(['EdDSA', 'Ed25519'] as const)('verifies %s on Node and elsewhere', async (alg) => {
+    const pair = makeKey(alg, 'k')
+    const jws = parseJws(signToken(pair, {}))
+    const other = parseJws(signToken(makeKey(alg, 'k'), {}))
+    for (const platform of [undefined, () => undefined]) {
+      const key = PublicKey.read(pair.jwk) as PublicKey
+      const check = await key.verifier(alg, platform)
+      expect([await check(jws), await check(other)]).toEqual([true, false])
+    }
   })
 
   it('makes a verifier once per algorithm', async () => {
@@ -103,6 +118,32 @@ describe('key lists', () => {
     ]) {
       expect(listOf(ec, rsa).equals(listOf(...other))).toBe(false)
     }
+  })
+
+  it('J10 take one key that is there twice, and no two keys of one name', () => {
+    const listOf = (...keys: object[]) => KeyList.read({ keys }) as KeyList
+    const wanted = { alg: 'ES256', kid: 'ec' } as const
+    const first = listOf(ec).select(wanted)!
+    for (const again of [
+      ec,
+      { ...ec, use: 'sig' },
+      { ...ec, alg: 'ES256' },
+      { ...ec, x5c: ['x'] },
+    ]) {
+      expect(listOf(ec, rsa, again).select(wanted)?.isSameKey(first)).toBe(true)
+    }
+    expect(listOf(ec, { ...ec, kid: 'other' }).select({ alg: 'ES256' })).toBeDefined()
+    const other = makeKey('ES256', 'ec').jwk
+    for (const keys of [
+      [ec, other],
+      [ec, ec, other],
+      [other, ec, ec],
+    ]) {
+      expect(() => listOf(...keys).select(wanted)).toThrow(
+        expect.objectContaining({ code: 'ERR_UNKNOWN_KEY' }),
+      )
+    }
+    expect(() => listOf(ec, { ...other, kid: 'x' }).select({ alg: 'ES256' })).toThrow()
   })
 
   it('J13 J14 J50 leave out what must not verify, and say which', () => {

@@ -1,7 +1,7 @@
 import { nodeBuiltin } from '../builtin.js'
 import { fromBase64url } from '../bytes.js'
 import { isJsonObject, type JsonObject } from '../strict-json.js'
-import { isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
+import { isEd25519, isJwsAlgorithm, type JwsAlgorithm, keyKindOf } from './algorithm.js'
 import { isRocaModulus } from './roca.js'
 import { type NodeCrypto, nodeCheck, type SignatureCheck, webCheck } from './signature.js'
 import { MAX_KID_LENGTH } from './strict-parse.js'
@@ -66,18 +66,19 @@ export class PublicKey {
     return (
       this.#material.kty === kind.kty &&
       this.#material.crv === kind.crv &&
-      (this.#alg === undefined || this.#alg === alg)
+      (this.#alg === undefined || this.#alg === alg || (isEd25519(this.#alg) && isEd25519(alg)))
     )
   }
 
   /** Whether both are one key with one purpose. */
   equals(other: PublicKey): boolean {
+    return this.kid === other.kid && this.#alg === other.#alg && this.isSameKey(other)
+  }
+
+  /** Whether both verify the same signatures, whatever they are called. */
+  isSameKey(other: PublicKey): boolean {
     const [a, b] = [this.#material, other.#material]
-    return (
-      this.kid === other.kid &&
-      this.#alg === other.#alg &&
-      (['kty', 'crv', 'n', 'e', 'x', 'y'] as const).every((part) => a[part] === b[part])
-    )
+    return (['kty', 'crv', 'n', 'e', 'x', 'y'] as const).every((part) => a[part] === b[part])
   }
 
   /**

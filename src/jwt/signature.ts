@@ -1,6 +1,6 @@
 import { base64url, fromBase64url } from '../bytes.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import type { JwsAlgorithm } from './algorithm.js'
+import { isEd25519, type JwsAlgorithm } from './algorithm.js'
 import { SegmentCodec } from './segment-codec.js'
 import type { ParsedJws } from './strict-parse.js'
 
@@ -41,7 +41,7 @@ export function nodeCheck(
   } catch {
     throw refusedKey()
   }
-  const hash = alg === 'EdDSA' ? null : `sha${alg.slice(2)}`
+  const hash = isEd25519(alg) ? null : `sha${alg.slice(2)}`
   const half = halfBytes[alg]
   const way = alg.startsWith('PS')
     ? {
@@ -97,7 +97,7 @@ export async function webCheck(material: JsonWebKey, alg: JwsAlgorithm): Promise
 function signatureLength(material: JsonWebKey, alg: JwsAlgorithm): number {
   const half = halfBytes[alg]
   if (half !== undefined) return 2 * half
-  if (alg === 'EdDSA') return 64
+  if (isEd25519(alg)) return 64
   const modulus = fromBase64url(material.n ?? '') ?? new Uint8Array()
   return modulus.length - modulus.findIndex((byte) => byte !== 0)
 }

@@ -19,7 +19,7 @@ const curves: Record<string, string> = { ES256: 'P-256', ES384: 'P-384', ES512: 
 
 export function makeKey(alg = 'ES256', kid = 'k1', modulusLength = 2048): SigningKey {
   const pair =
-    alg === 'EdDSA'
+    alg === 'EdDSA' || alg === 'Ed25519'
       ? generateKeyPairSync('ed25519')
       : alg in curves
         ? generateKeyPairSync('ec', { namedCurve: curves[alg]! })
@@ -33,7 +33,7 @@ export const encode = (value: unknown): string =>
 export function signature(input: string, key: Pick<SigningKey, 'alg' | 'privateKey'>): Buffer {
   const { alg, privateKey } = key
   const data = Buffer.from(input)
-  if (alg === 'EdDSA') return nodeSign(null, data, privateKey)
+  if (alg === 'EdDSA' || alg === 'Ed25519') return nodeSign(null, data, privateKey)
   const hash = `sha${alg.slice(2)}`
   if (alg.startsWith('ES')) {
     return nodeSign(hash, data, { key: privateKey, dsaEncoding: 'ieee-p1363' })
