@@ -7,13 +7,17 @@ import { type Fetch, safeFetch } from '../http.js'
 import { type ClientIdentity, clientAuthenticator } from '../oauth/client-auth.js'
 import { SingleFlight } from '../single-flight.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from '../strict-json.js'
+import { WaitingLine } from './waiting-line.js'
 
 /** The longest that one introspection may take, and the most that its answer may hold. */
 const TIMEOUT_MS = 5 * SECOND_MS
 const MAX_ANSWER_BYTES = 32_768
-/** The most answers that are kept, and the most requests that run at once; tokens beyond that are refused for now. */
+/** The most answers that are kept. */
 const MAX_KEPT = 1000
-const MAX_RUNNING = 100
+/** The most tokens that are remembered as active, by their hashes. */
+const MAX_KNOWN = 10_000
+/** How many tokens are asked about at once, and how many wait for that; each twice, see {@link IntrospectionClient}. */
+const LINE = { running: 100, waiting: 1000, waitMs: TIMEOUT_MS, lostMs: 6 * TIMEOUT_MS }
 
 /** Where, and as whom, to ask. */
 export interface IntrospectionClientOptions {
@@ -34,7 +38,8 @@ interface Kept {
 
 /**
  * Asks an authorization server what a token is ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Answers for active
- * tokens are kept briefly, under a hash of the token; the same token is asked for once at a time.
+ * tokens are kept briefly, under a hash of the token; the same token is asked for once at a time. Tokens that were active
+ * before have a line of their own, so that strangers' junk keeps none of their holders waiting.
  */
 export class IntrospectionClient {
   readonly #options: IntrospectionClientOptions
@@ -42,6 +47,9 @@ export class IntrospectionClient {
   readonly #flight = new SingleFlight<JsonObject>()
   readonly #discovery = new SingleFlight<string>()
   readonly #kept = new Map<string, Kept>()
+  readonly #known = new Set<string>()
+  readonly #knownLine = new WaitingLine(LINE)
+  readonly #strangersLine = new WaitingLine(LINE)
   #endpoint: { readonly url: string; readonly atMs: number } | undefined
 
   constructor(options: IntrospectionClientOptions) {
@@ -64,14 +72,24 @@ export class IntrospectionClient {
     const id = base64url(await sha256(utf8(token)))
     const kept = this.#kept.get(id)
     if (kept && clock() >= kept.sinceMs && clock() < kept.untilMs) return kept.claims
-    if (this.#flight.size >= MAX_RUNNING) {
-      throw unavailable('too many introspections are under way')
-    }
     return this.#flight.run(id, async () => {
-      const claims = await this.#request(token, clock)
+      const line = this.#known.has(id) ? this.#knownLine : this.#strangersLine
+      const claims = await line.run(() => this.#request(token, clock), clock)
+      if (!claims) throw unavailable('too many introspections are under way')
+      this.#know(id, claims.active === true)
+      if (claims.active !== true) {
+        throw new InboundAuthError('ERR_TOKEN_INACTIVE', { reason: 'the issuer says: not active' })
+      }
       this.#keep(id, claims, clock())
       return claims
     })
+  }
+
+  #know(id: string, active: boolean): void {
+    this.#known.delete(id) // a new entry goes to the end: the oldest is the first
+    if (!active) return
+    if (this.#known.size >= MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!)
+    this.#known.add(id)
   }
 
   #keep(id: string, claims: JsonObject, nowMs: number): void {
@@ -100,11 +118,9 @@ export class IntrospectionClient {
     if (answer.status !== 200) throw unavailable(`HTTP ${answer.status}`)
     const json = parseStrictJson(new Uint8Array(await answer.arrayBuffer()))
     if (!json.ok || !isJsonObject(json.value)) throw unavailable('the answer is no JSON object')
-    if (json.value.active === true) return json.value
-    if (json.value.active === false) {
-      throw new InboundAuthError('ERR_TOKEN_INACTIVE', { reason: 'the issuer says: not active' })
-    }
-    throw unavailable('active is neither true nor false')
+    if (typeof json.value.active !== 'boolean')
+      throw unavailable('active is neither true nor false')
+    return json.value
   }
 
   async #discover(clock: Clock): Promise<string> {

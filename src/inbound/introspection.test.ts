@@ -362,22 +362,78 @@ describe('introspection', () => {
     expect(asked.length).toBe(1002)
   })
 
-  it('J57 asks for a bounded number of tokens at once', async () => {
+  it.each([0, 10_000])(
+    'J57 lets no junk of strangers keep good tokens out, with cacheMs %i',
+    async (cacheMs) => {
+      let open = () => {}
+      const gate = new Promise<void>((resolve) => {
+        open = resolve
+      })
+      let [running, most] = [0, 0]
+      const answer: typeof fetch = async (_, init) => {
+        const token = new URLSearchParams(String(init?.body)).get('token')!
+        if (token.startsWith('good')) return Response.json(claims)
+        most = Math.max(most, ++running)
+        await gate
+        running--
+        return Response.json({ active: false })
+      }
+      const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
+      const verifier = make({ ...endpoint, cacheMs, fetch: answer })
+      await verifier.verifyToken('good-known')
+      clock.advance(20_000)
+      claims = { ...claims, exp: clock() / 1000 + 300 }
+      const junk = Array.from({ length: 1100 }, (_, at) =>
+        codeOf(verifier.verifyToken(`junk-${at}`)),
+      )
+      expect((await verifier.verifyToken('good-known')).subject).toBe('u1') // though 1,100 are before it
+      expect(await codeOf(verifier.verifyToken('junk-more'))).toBe('ERR_INTROSPECTION_UNAVAILABLE')
+      expect(most).toBe(100)
+      open()
+      expect(new Set(await Promise.all(junk))).toEqual(new Set(['ERR_TOKEN_INACTIVE']))
+      expect(most).toBe(100)
+      expect((await verifier.verifyToken('good-new')).subject).toBe('u1')
+    },
+  )
+
+  it('J57 lets a token that is new wait behind strangers', async () => {
     let open = () => {}
     const gate = new Promise<void>((resolve) => {
       open = resolve
     })
-    const answer = async () => {
+    const answer: typeof fetch = async (_, init) => {
+      const token = new URLSearchParams(String(init?.body)).get('token')
       await gate
-      return Response.json({ active: false })
+      return Response.json(token === 'good' ? claims : { active: false })
     }
     const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
-    const verifier = make({ ...endpoint, fetch: answer })
-    const codes = Array.from({ length: 101 }, (_, at) => codeOf(verifier.verifyToken(`t${at}`)))
-    expect(await Promise.race(codes)).toBe('ERR_INTROSPECTION_UNAVAILABLE') // the 101st to ask
+    const verifier = make({ ...endpoint, cacheMs: 0, fetch: answer })
+    const junk = Array.from({ length: 100 }, (_, at) => codeOf(verifier.verifyToken(`junk-${at}`)))
+    const good = verifier.verifyToken('good')
     open()
-    const inactive = (await Promise.all(codes)).filter((code) => code === 'ERR_TOKEN_INACTIVE')
-    expect(inactive.length).toBe(100)
+    expect((await good).subject).toBe('u1')
+    await Promise.all(junk)
+  })
+
+  it('J57 counts a token that is no longer active among the strangers', async () => {
+    let gate: Promise<void> | undefined
+    let open = () => {}
+    const answer: typeof fetch = async () => {
+      await gate
+      return Response.json(claims)
+    }
+    const endpoint = { introspectionEndpoint: 'https://idp.example/introspect' }
+    const verifier = make({ ...endpoint, cacheMs: 0, fetch: answer })
+    await verifier.verifyToken('once-good')
+    claims = { active: false }
+    expect(await codeOf(verifier.verifyToken('once-good'))).toBe('ERR_TOKEN_INACTIVE')
+    gate = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const junk = Array.from({ length: 1100 }, (_, at) => codeOf(verifier.verifyToken(`junk-${at}`)))
+    expect(await codeOf(verifier.verifyToken('once-good'))).toBe('ERR_INTROSPECTION_UNAVAILABLE')
+    open()
+    await Promise.all(junk)
   })
 
   it.each<[string, Answer, RegExp]>([

@@ -236,10 +236,7 @@ function principalOf(
     actor,
     claims: isShown ? claims : () => seal(claims), // and not the token's own, which would stay with it
     expiresAtMs,
-    user:
-      ownerless || isOwnToken(claims, subject, clientId, rules.profile)
-        ? undefined
-        : { issuer, subject },
+    user: isOwnToken(claims, subject, clientId, rules.profile) ? undefined : { issuer, subject },
   }
   return makePrincipal(lastRule ? lastRule(facts, claims) : facts, new Secret(token))
 }
