@@ -25,7 +25,9 @@ const layers = [
   ['discovery'],
   ['document'],
   ['http', 'strict-json', 'audit', 'access-token'],
-  ['principal', 'single-flight'],
+  ['principal', 'shared-work'],
+  ['flight'],
+  ['moment'],
   ['secret', 'option-names', 'address'],
   ['abortable', 'bytes', 'clock', 'errors', 'builtin', 'maybe-promise'],
 ]

@@ -3,7 +3,7 @@ import { type Clock, MINUTE_MS } from '../clock.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { NetworkError } from '../errors/outbound.js'
 import { type Fetch, safeFetch } from '../http.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import { isJsonObject, parseStrictJson } from '../strict-json.js'
 import { type CallerArn, parseCallerArn } from './arn.js'
 import { CallBudget } from './call-budget.js'
@@ -34,7 +34,7 @@ type Verdict = { readonly sinceMs: number; readonly untilMs: number } & (
 export class CallerIdentityRelay {
   readonly #fetch: Fetch
   readonly #budget = new CallBudget()
-  readonly #flights = new SingleFlight<CallerIdentity>()
+  readonly #flights = new SharedWork<CallerIdentity>()
   readonly #verdicts = new Map<string, Verdict>()
 
   constructor(options: { readonly fetch?: Fetch | undefined }) {

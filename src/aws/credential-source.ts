@@ -2,7 +2,7 @@ import { base64url, sha256, tuple } from '../bytes.js'
 import { type Clock, MINUTE_MS } from '../clock.js'
 import { AwsCredentialsError } from '../errors/aws.js'
 import { isDeputizeError } from '../errors/base.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import {
   type AwsCredentials,
   type AwsCredentialsInput,
@@ -42,7 +42,7 @@ export interface AwsCredentialRequest {
 export class AwsCredentialSource {
   readonly #options: AwsCredentialSourceOptions
   readonly #fixed: AwsCredentials | undefined
-  readonly #flights = new SingleFlight<AwsCredentials>()
+  readonly #flights = new SharedWork<AwsCredentials>()
   readonly #held = new Map<string, AwsCredentials>()
   #chain: (() => Promise<AwsCredentialsLike>) | undefined
 

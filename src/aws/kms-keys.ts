@@ -2,7 +2,7 @@ import { base64url, fromBase64url } from '../bytes.js'
 import { type Clock, DAY_MS, MINUTE_MS, readClock, SECOND_MS } from '../clock.js'
 import { KeyUnavailableError } from '../errors/vault.js'
 import { checkOptionNames } from '../option-names.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import type { KeyRing, KeyUse, VaultKey } from '../vault/key-ring.js'
 import { DataKeyCache } from './data-key-cache.js'
 import type { KmsClient } from './kms-client.js'
@@ -76,7 +76,7 @@ export function kmsKeys(options: KmsKeysOptions): KeyRing {
   const maxKeys = wholeNumber(options, 'maxDataKeys', MAX_DATA_KEYS, 1, 1_000_000)
 
   const kept = new DataKeyCache({ maxAgeMs, maxKeys, clock })
-  const flights = new SingleFlight<VaultKey>()
+  const flights = new SharedWork<VaultKey>()
   /** By vault: the data key that seals. */
   const sealing = new Map<string, { readonly id: string; rows: number }>()
   // A row of another vault asks with another context, so what is kept is kept by vault.

@@ -5,7 +5,7 @@ import { documentReader } from '../document.js'
 import { InboundAuthError } from '../errors/inbound.js'
 import { type Fetch, safeFetch } from '../http.js'
 import { type ClientIdentity, clientAuthenticator } from '../oauth/client-auth.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import { isJsonObject, type JsonObject, parseStrictJson } from '../strict-json.js'
 import { WaitingLine } from './waiting-line.js'
 
@@ -44,8 +44,8 @@ interface Kept {
 export class IntrospectionClient {
   readonly #options: IntrospectionClientOptions
   readonly #post: Fetch
-  readonly #flight = new SingleFlight<JsonObject>()
-  readonly #discovery = new SingleFlight<string>()
+  readonly #flight = new SharedWork<JsonObject>()
+  readonly #discovery = new SharedWork<string>()
   readonly #kept = new Map<string, Kept>()
   readonly #known = new Set<string>()
   readonly #knownLine = new WaitingLine(LINE)

@@ -2,7 +2,7 @@ import { describeAddress } from '../address.js'
 import { type Clock, DAY_MS, MINUTE_MS, SECOND_MS } from '../clock.js'
 import { type DocumentOptions, documentReader, type ReadDocument } from '../document.js'
 import { InboundAuthError } from '../errors/inbound.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import { discover, type IssuerMetadata, unavailable } from './issuer-metadata.js'
 import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
@@ -40,7 +40,7 @@ export class KeySet implements HeldKeys {
   readonly #source: KeySource
   readonly #read: ReadDocument
   readonly #readMetadata: ReadDocument
-  readonly #flight = new SingleFlight<void>()
+  readonly #flight = new SharedWork<void>()
   #discovered: Discovered | undefined
   #held: Held | undefined
   #epoch = 0

@@ -10,7 +10,7 @@ import {
   whenToRetry,
 } from '../errors/outbound.js'
 import { type Fetch, safeFetch } from '../http.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import { type ClientIdentity, clientAuthenticator } from './client-auth.js'
 import { retryAfter } from './retry-after.js'
 import type { ScopeDialect } from './scopes.js'
@@ -84,7 +84,7 @@ const METADATA_MAX_AGE_MS = HOUR_MS
 export class AuthorizationServer {
   readonly options: AuthorizationServerOptions
   readonly health: ServerHealth
-  readonly #discovery = new SingleFlight<oauth.AuthorizationServer>()
+  readonly #discovery = new SharedWork<oauth.AuthorizationServer>()
   #found: { readonly as: oauth.AuthorizationServer; readonly atMs: number } | undefined
 
   constructor(options: AuthorizationServerOptions) {

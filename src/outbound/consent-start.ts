@@ -5,7 +5,7 @@ import type { AuthorizationRequiredError } from '../errors/consent.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { startAuthorization } from '../oauth/authorization-code.js'
 import type { UserRef } from '../principal.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import { type Acting, allowedReturnUrls, auditActing, ownerKey } from '../workload/acting.js'
 import {
   type ConnectionsIndex,
@@ -63,7 +63,7 @@ interface Parts {
 /** Makes the links by which users consent. */
 export class ConsentStart {
   readonly #parts: Parts
-  readonly #starting = new SingleFlight<ConsentSession>()
+  readonly #starting = new SharedWork<ConsentSession>()
   /** The scopes that the next link is to ask for. */
   readonly #wanted = new Map<string, Set<string>>()
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js'
 import { ScopeNotGrantedError, ServerUnavailableError } from '../errors/outbound.js'
 import { VaultUnavailableError } from '../errors/vault.js'
-import { SingleFlight } from '../single-flight.js'
+import { SharedWork } from '../shared-work.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
 import { Exchange, type Obtained as Given } from './exchange.js'
 import { emptyGrant, type Grant, type GrantTarget, rowName } from './grant.js'
@@ -43,7 +43,7 @@ const MAX_ROUNDS = 20
 export class RefreshEngine {
   readonly #vault: TokenVault
   readonly #clock: Clock
-  readonly #flights = new SingleFlight<Obtained>()
+  readonly #flights = new SharedWork<Obtained>()
   readonly #rows = new RowMutex()
   readonly #leases: RowLeases
   readonly #writer: GrantWriter
@@ -108,19 +108,22 @@ export class RefreshEngine {
     const name = rowName(target.row)
     const { resource = null, rejected = null, scopes } = wanted
     const key = JSON.stringify([name, resource, rejected, [...scopes].sort(), ahead])
-    let led = false
-    const obtained = await this.#flights.run(key, () => {
-      led = true
-      const newest = this.#rows.isFree(name)
-      return this.#rows.run(name, async () => {
-        await this.#writer.catchUp(target)
-        return this.#renew(target, wanted, newest ? held : await this.#read(target), ahead)
+    for (let isFresh = true; ; isFresh = false) {
+      const shared = await this.#flights.share(key, () => {
+        const newest = isFresh && this.#rows.isFree(name)
+        return this.#rows.run(name, async () => {
+          await this.#writer.catchUp(target)
+          return this.#renew(target, wanted, newest ? held : await this.#read(target), ahead)
+        })
       })
-    })
-    if (led) return obtained
-    if (obtained.how !== 'consent') return { ...obtained, how: 'served' }
-    const { lost: _, ...consent } = obtained
-    return consent
+      // What another request began and did not end may have been sent: the row is read again, and the lease decides.
+      if (shared.how === 'dead') continue
+      const obtained = shared.value
+      if (shared.how === 'led') return obtained
+      if (obtained.how !== 'consent') return { ...obtained, how: 'served' }
+      const { lost: _, ...consent } = obtained
+      return consent
+    }
   }
 
   /** One attempt at a time a row in this process; the lease sees to the other processes. */

@@ -1,10 +1,10 @@
 import { randomId } from '../bytes.js'
 import { type Clock, MINUTE_MS, SECOND_MS } from '../clock.js'
+import { Moment } from '../moment.js'
 import type { RowState } from '../vault/change-row.js'
 import type { RowKey } from '../vault/row-key.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import { type LeaseRow, LeaseWatch } from './lease-watch.js'
-import { Moment } from './moment.js'
 import { pause } from './pause.js'
 
 /** How long leases last, in milliseconds. Tests and proofs pass shorter times. */

@@ -1,21 +1,25 @@
-/** One task at a time a row, in the order of asking. */
+import { Flight } from '../flight.js'
+
+/** One task at a time a row, in the order of asking. One whose request has ended is passed over: the lease decides then. */
 export class RowMutex {
-  readonly #tails = new Map<string, Promise<unknown>>()
+  readonly #last = new Map<string, Flight<unknown>>()
 
   /** Whether nothing runs for the row. */
   isFree(key: string): boolean {
-    return !this.#tails.has(key)
+    return !this.#last.has(key)
   }
 
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
-    const before = this.#tails.get(key) ?? Promise.resolve()
-    const mine = before.then(task, task)
-    const tail = mine.catch(() => {})
-    this.#tails.set(key, tail)
+    const before = this.#last.get(key)
+    const mine = new Flight(async () => {
+      await before?.join()
+      return task()
+    })
+    this.#last.set(key, mine)
     try {
-      return await mine
+      return await mine.own
     } finally {
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+      if (this.#last.get(key) === mine) this.#last.delete(key)
     }
   }
 }

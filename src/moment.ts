@@ -1,4 +1,4 @@
-import { type Clock, SECOND_MS } from '../clock.js'
+import { type Clock, SECOND_MS, systemClock } from './clock.js'
 
 /** A wall clock may be set back by this much and still be believed. */
 const MAX_SET_BACK_MS = SECOND_MS
@@ -11,7 +11,7 @@ export class Moment {
   readonly #monotonicMs: number
 
   /** Now. */
-  constructor(clock: Clock, monotonic: () => number) {
+  constructor(clock: Clock = systemClock, monotonic: () => number = () => performance.now()) {
     this.#clock = clock
     this.#monotonic = monotonic
     this.#wallMs = clock()
