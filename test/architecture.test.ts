@@ -25,7 +25,7 @@ const layers = [
   ['discovery'],
   ['document'],
   ['http', 'strict-json', 'audit', 'access-token'],
-  ['principal', 'shared-work'],
+  ['principal', 'shared-work', 'running-calls'],
   ['flight'],
   ['moment'],
   ['secret', 'option-names', 'address'],

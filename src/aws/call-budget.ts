@@ -1,4 +1,5 @@
 import { type Clock, SECOND_MS } from '../clock.js'
+import { RunningCalls } from '../running-calls.js'
 
 /** Calls at once, and how many of them may be for one caller whom STS confirmed before, or for all others together. */
 const MAX_RUNNING = 128
@@ -16,6 +17,9 @@ interface Rate {
 const CONFIRMED: Rate = { burst: 20, perSecond: 2 }
 /** What all may ask with signatures that STS does not confirm, or not yet. */
 const UNPROVEN: Rate = { burst: 100, perSecond: 20 }
+
+/** No call of STS takes longer, its second attempt included. */
+const LONGEST_CALL_MS = 15 * SECOND_MS
 
 /** What is left of a {@link Rate}. */
 class Allowance {
@@ -53,7 +57,7 @@ interface Known {
   readonly confirmed: Allowance
   /** Charged for what STS does not confirm in this caller's name, once the share of all strangers is used up. */
   readonly unproven: Allowance
-  running: number
+  readonly running: RunningCalls
 }
 
 /**
@@ -63,8 +67,8 @@ interface Known {
  * up the caller's allowance.
  */
 export class CallBudget {
-  #running = 0
-  #strangers: { readonly unproven: Allowance; running: number } | undefined
+  readonly #running = new RunningCalls(LONGEST_CALL_MS)
+  #strangers: { readonly unproven: Allowance; readonly running: RunningCalls } | undefined
   readonly #known = new Map<string, Known>()
 
   /**
@@ -81,16 +85,19 @@ export class CallBudget {
     confirms: (answer: T) => boolean,
   ): Promise<T | undefined> {
     const nowMs = clock()
-    this.#strangers ??= { unproven: new Allowance(UNPROVEN, nowMs), running: 0 }
+    this.#strangers ??= {
+      unproven: new Allowance(UNPROVEN, nowMs),
+      running: new RunningCalls(LONGEST_CALL_MS),
+    }
     const known = this.#known.get(caller)
     const share = known ?? this.#strangers
-    if (this.#running >= MAX_RUNNING || share.running >= MAX_RUNNING_EACH) return undefined
+    if (this.#running.size >= MAX_RUNNING || share.running.size >= MAX_RUNNING_EACH)
+      return undefined
     if (known && !known.confirmed.has(nowMs)) return undefined
     const charged = [this.#strangers.unproven, share.unproven].find((one) => one.has(nowMs))
     if (!charged) return undefined
     charged.take()
-    this.#running++
-    share.running++
+    const ends = [this.#running.begin(), share.running.begin()]
     try {
       const answer = await call()
       if (confirms(answer)) {
@@ -99,8 +106,7 @@ export class CallBudget {
       }
       return answer
     } finally {
-      this.#running--
-      share.running--
+      for (const end of ends) end()
     }
   }
 
@@ -108,7 +114,7 @@ export class CallBudget {
     const known = this.#known.get(caller) ?? {
       confirmed: new Allowance(CONFIRMED, nowMs),
       unproven: new Allowance(UNPROVEN, nowMs),
-      running: 0,
+      running: new RunningCalls(LONGEST_CALL_MS),
     }
     known.confirmed.take()
     this.#known.delete(caller)

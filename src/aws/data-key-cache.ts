@@ -13,6 +13,7 @@ export class DataKeyCache {
   readonly #maxKeys: number
   readonly #clock: Clock
   #timer: ReturnType<typeof setTimeout> | undefined
+  #timerEndsMs = 0
 
   constructor(options: { maxAgeMs: number; maxKeys: number; clock: Clock }) {
     this.#maxAgeMs = options.maxAgeMs
@@ -21,13 +22,9 @@ export class DataKeyCache {
   }
 
   get(name: string): VaultKey | undefined {
+    this.#sweep()
     const kept = this.#kept.get(name)
-    if (!kept) return undefined
-    if (kept.endsMs <= this.#clock()) {
-      this.#drop(name, kept)
-      return undefined
-    }
-    return kept.key
+    return kept && kept.endsMs > this.#clock() ? kept.key : undefined
   }
 
   set(name: string, key: VaultKey): void {
@@ -43,6 +40,15 @@ export class DataKeyCache {
     this.#arm()
   }
 
+  /** Wipes what is over its time. */
+  #sweep(): void {
+    const nowMs = this.#clock()
+    for (const [name, kept] of this.#kept) {
+      if (kept.endsMs > nowMs) return // they lie in the order in which their time is up
+      this.#drop(name, kept)
+    }
+  }
+
   #drop(name: string, kept: Kept): void {
     this.#kept.delete(name)
     kept.key.bytes.fill(0)
@@ -50,11 +56,13 @@ export class DataKeyCache {
 
   /** A process that has gone idle keeps no key beyond its time either. */
   #arm(): void {
-    if (this.#timer !== undefined) return
+    // One that should have fired belonged to a request that has ended.
+    if (this.#timer !== undefined && this.#clock() <= this.#timerEndsMs) return
+    clearTimeout(this.#timer)
+    this.#timerEndsMs = this.#clock() + this.#maxAgeMs
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      const nowMs = this.#clock()
-      for (const [name, kept] of this.#kept) if (kept.endsMs <= nowMs) this.#drop(name, kept)
+      this.#sweep()
       if (this.#kept.size > 0) this.#arm()
     }, this.#maxAgeMs)
     const timer = this.#timer as { unref?: () => void }

@@ -1,6 +1,7 @@
 import { base64url, equalBytes, tuple, utf8 } from '../bytes.js'
 import { MINUTE_MS } from '../clock.js'
 import { resolveSecret, type SecretInput } from '../secret.js'
+import { SharedWork } from '../shared-work.js'
 
 /** A new nonce comes into use this often; it is accepted in its own span, and in the one before and after. */
 const NONCE_SPAN_MS = 2 * MINUTE_MS
@@ -12,7 +13,8 @@ const MIN_SECRET_LENGTH = 32
  */
 export class DpopNonces {
   readonly #secret: SecretInput
-  #key: Promise<CryptoKey> | undefined
+  #key: CryptoKey | undefined
+  readonly #loading = new SharedWork<CryptoKey>()
 
   constructor(secret: SecretInput) {
     this.#secret = secret
@@ -30,9 +32,10 @@ export class DpopNonces {
   }
 
   async #at(span: number): Promise<string> {
-    this.#key ??= importKey(this.#secret)
+    // Only what was had is kept: a secret that cannot be had now is asked for again.
+    this.#key ??= await this.#loading.run('key', () => importKey(this.#secret))
     const text = tuple('deputize dpop nonce', String(span))
-    const mac = await crypto.subtle.sign('HMAC', await this.#key, text)
+    const mac = await crypto.subtle.sign('HMAC', this.#key, text)
     return base64url(new Uint8Array(mac))
   }
 }

@@ -12,7 +12,8 @@ interface Timers {
  * comes then waits in line. A thousand callers at once so delay a timer or a socket by a millisecond, not by a thousand
  * signatures, and the last of them waits no longer than before.
  *
- * Where `setImmediate` is missing nothing waits: there verification is asynchronous anyway.
+ * Where `setImmediate` is missing nothing waits: there verification is asynchronous anyway. On Cloudflare Workers nothing
+ * waits either: a turn belongs to the request that asked for it, and ends with it, so none can run the work of others.
  */
 export class FairTurns {
   readonly #nextTurn: ((task: () => void) => unknown) | undefined
@@ -22,10 +23,7 @@ export class FairTurns {
   #spentMs = 0
   #armed = false
 
-  constructor(
-    timers: Timers | undefined = builtin<Timers>('node:timers'),
-    clock: () => number = monotonic(),
-  ) {
+  constructor(timers: Timers | undefined = sharedTimers(), clock: () => number = monotonic()) {
     this.#nextTurn = timers?.setImmediate
     this.#clock = clock
   }
@@ -79,6 +77,11 @@ export class FairTurns {
     }
     if (this.#waiting.length > 0) this.#arm()
   }
+}
+
+function sharedTimers(): Timers | undefined {
+  const isWorker = globalThis.navigator?.userAgent === 'Cloudflare-Workers'
+  return isWorker ? undefined : builtin<Timers>('node:timers')
 }
 
 function done(): void {}

@@ -29,7 +29,7 @@ export class PublicKey {
   readonly kid: string | undefined
   readonly #alg: unknown
   readonly #material: JsonWebKey
-  readonly #verifiers = new Map<JwsAlgorithm, SignatureCheck | Promise<SignatureCheck>>()
+  readonly #verifiers = new Map<JwsAlgorithm, SignatureCheck>()
 
   private constructor(jwk: JsonObject, material: JsonWebKey) {
     this.kid = jwk.kid as string | undefined
@@ -82,7 +82,7 @@ export class PublicKey {
   }
 
   /**
-   * What verifies signatures of `alg` with this key; made once. Through `node:crypto` on Node, at once; through Web
+   * What verifies signatures of `alg` with this key; kept once it is made. Through `node:crypto` on Node, at once; through Web
    * Crypto elsewhere, where it is a promise at first.
    *
    * @throws {@link InboundAuthError} `ERR_UNKNOWN_KEY`: the platform refuses the key, such as a point off its curve.
@@ -91,13 +91,13 @@ export class PublicKey {
     alg: JwsAlgorithm,
     platform: () => NodeCrypto | undefined = nodeCrypto,
   ): SignatureCheck | Promise<SignatureCheck> {
-    let verifier = this.#verifiers.get(alg)
-    if (!verifier) {
-      const crypto = platform()
-      verifier = crypto ? nodeCheck(crypto, this.#material, alg) : this.#load(alg)
-      this.#verifiers.set(alg, verifier)
-    }
-    return verifier
+    const made = this.#verifiers.get(alg)
+    if (made) return made
+    const crypto = platform()
+    if (!crypto) return this.#load(alg)
+    const check = nodeCheck(crypto, this.#material, alg)
+    this.#verifiers.set(alg, check)
+    return check
   }
 
   async #load(alg: JwsAlgorithm): Promise<SignatureCheck> {

@@ -1,6 +1,7 @@
 import { SECOND_MS } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { OAuthRefusedError, ServerUnavailableError } from '../errors/outbound.js'
+import { RunningCalls } from '../running-calls.js'
 
 /** How a {@link ServerHealth} judges. Tests pass other numbers. */
 export interface HealthOptions {
@@ -17,6 +18,8 @@ const MAX_REST_MS = 1.5 * SECOND_MS
 /** The longest that `Retry-After` keeps everybody away. */
 const MAX_ASKED_REST_MS = 30 * SECOND_MS
 const MAX_LIMITED = 1_000
+/** A probe that has not ended after this time, say with the request that sent it, no longer holds back the next. */
+const LONGEST_PROBE_MS = 30 * SECOND_MS
 /** Retries that may be saved up, and how much of one a request earns: a tenth of the load at most. */
 const MAX_RETRIES = 10
 const RETRIES_EARNED = 0.1
@@ -36,7 +39,7 @@ export class ServerHealth {
   #failures = 0
   #restsUntilMs = 0
   #reason = ''
-  #probing = false
+  readonly #probes = new RunningCalls(LONGEST_PROBE_MS)
   /** The rows that were told to slow down since the last success. */
   readonly #limited = new Set<string>()
   #retries = MAX_RETRIES
@@ -55,7 +58,7 @@ export class ServerHealth {
   check(): void {
     if (this.#failures < FAILURES) return
     const leftMs = this.#restsUntilMs - this.#monotonic()
-    if (leftMs <= 0 && !this.#probing) return
+    if (leftMs <= 0 && this.#probes.size === 0) return
     throw new ServerUnavailableError({
       provider: this.#provider,
       reason: this.#reason,
@@ -71,8 +74,7 @@ export class ServerHealth {
    */
   async run<T>(request: () => Promise<T>, row: string): Promise<T> {
     this.check()
-    const probe = this.#failures >= FAILURES
-    if (probe) this.#probing = true
+    const ended = this.#failures >= FAILURES ? this.#probes.begin() : undefined
     this.#retries = Math.min(MAX_RETRIES, this.#retries + RETRIES_EARNED)
     try {
       const result = await request()
@@ -85,10 +87,10 @@ export class ServerHealth {
       else if (!this.#limited.has(row)) {
         if (this.#limited.size < MAX_LIMITED) this.#limited.add(row)
         this.#failed(error)
-      } else if (probe) this.#rest(0)
+      } else if (ended) this.#rest(0)
       throw error
     } finally {
-      if (probe) this.#probing = false
+      ended?.()
     }
   }
 

@@ -50,7 +50,7 @@ export class Envelope {
   readonly #deadlineMs: number
   readonly #primitives: Primitives
   /** By the key object and not by its id: another key under one id is another key, and what was derived dies with it. */
-  readonly #derived = new WeakMap<VaultKey, MaybePromise<SealingKey>>()
+  readonly #derived = new WeakMap<VaultKey, SealingKey>()
   /** The key id met last, so that most rows need no decoding of theirs. */
   #last = { id: '', bytes: new Uint8Array() as Uint8Array }
 
@@ -166,15 +166,11 @@ export class Envelope {
   }
 
   #make(key: VaultKey): MaybePromise<SealingKey> {
-    const made = makeReady(key, this.#primitives)
-    this.#derived.set(key, made)
-    if (isPromise(made)) {
-      made.then(
-        (ready) => this.#derived.set(key, ready),
-        () => this.#derived.delete(key),
-      )
-    }
-    return made
+    // Kept once it is there: a promise would be of one request alone.
+    return whenReady(makeReady(key, this.#primitives), (made) => {
+      this.#derived.set(key, made)
+      return made
+    })
   }
 
   async #inTime<T>(answer: Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
-import { base64url, fromBase64url, hex } from '../bytes.js'
-import { allReady, isPromise, type MaybePromise, whenReady } from '../maybe-promise.js'
+import { fromBase64url, hex } from '../bytes.js'
+import { allReady, type MaybePromise, whenReady } from '../maybe-promise.js'
 import { kindOf } from '../option-names.js'
 import { platformPrimitives } from './platform-primitives.js'
 import type { Primitives } from './primitives.js'
@@ -50,19 +50,18 @@ export type LocalKey = Uint8Array | string
 export function localKeys(newest: LocalKey, ...older: readonly LocalKey[]): KeyRing {
   const keys = [newest, ...older].map(readKey)
   const primitives = platformPrimitives()
-  const named = allReady(keys.map((bytes) => nameKey(bytes, primitives)))
-  let ring = whenReady(named, (all) => new Map(all.map((key) => [key.id, key])))
-  if (isPromise(ring)) {
-    ring.then(
-      (ready) => {
-        ring = ready
-      },
-      () => {}, // whoever uses the ring sees the failure
-    )
-  }
+  let ring: ReadonlyMap<string, VaultKey> | undefined
+  /** Named at first use, and kept once that is done: nothing is begun before a request asks for it. */
+  const named = () =>
+    ring ??
+    whenReady(allReady(keys.map((bytes) => nameKey(bytes, primitives))), (all) => {
+      // Of two who were first at once one counts: what is derived from a key is kept by its object.
+      ring ??= new Map(all.map((key) => [key.id, key]))
+      return ring
+    })
   return {
-    newest: () => whenReady(ring, (ready) => ready.values().next().value!),
-    find: (id) => (isPromise(ring) ? ring.then((ready) => ready.get(id)) : ring.get(id)),
+    newest: () => whenReady(named(), (ready) => ready.values().next().value!),
+    find: (id) => whenReady(named(), (ready) => ready.get(id)),
   }
 }
 
@@ -94,7 +93,12 @@ function nameKey(bytes: Uint8Array, primitives: Primitives): MaybePromise<VaultK
   return whenReady(id, (derived) => ({ id: hex(derived), bytes }))
 }
 
-/** A ring of one random key that lives as long as this process. */
+/** A ring of one random key, made at first use, that lives as long as this process. */
 export function randomKeys(): KeyRing {
-  return localKeys(base64url(crypto.getRandomValues(new Uint8Array(32))))
+  let ring: KeyRing | undefined
+  const own = () => {
+    ring ??= localKeys(crypto.getRandomValues(new Uint8Array(32)))
+    return ring
+  }
+  return { newest: (use) => own().newest(use), find: (id, use) => own().find(id, use) }
 }

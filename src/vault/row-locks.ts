@@ -1,3 +1,5 @@
+import { Flight } from '../flight.js'
+
 /** How long a row stays locked when its store neither answers nor fails, in milliseconds. */
 const ABANDON_AFTER_MS = 60_000
 
@@ -8,7 +10,7 @@ const mark = Symbol.for('deputize.row-locks.1')
  * writes through that object meets the same ones.
  */
 export class RowLocks {
-  readonly #last = new Map<string, Promise<void>>()
+  readonly #last = new Map<string, Flight<void>>()
 
   /** The locks of `guarded`, made at first use. */
   static of(guarded: object): RowLocks {
@@ -26,11 +28,15 @@ export class RowLocks {
   async enter(id: string): Promise<(work?: Promise<unknown>) => void> {
     const before = this.#last.get(id)
     let open = () => {}
-    const mine = new Promise<void>((resolve) => {
-      open = resolve
-    })
+    const mine = new Flight(
+      () =>
+        new Promise<void>((resolve) => {
+          open = resolve
+        }),
+    )
     this.#last.set(id, mine)
-    await before
+    // Whose request has ended no longer holds the row.
+    await before?.join()
     const leave = () => {
       if (this.#last.get(id) === mine) this.#last.delete(id)
       open()

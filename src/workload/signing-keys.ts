@@ -5,6 +5,7 @@ import {
   type SigningKey,
 } from '../jwt/sign.js'
 import { checkOptionNames } from '../option-names.js'
+import { SharedWork } from '../shared-work.js'
 import type { TokenVault } from '../vault/token-vault.js'
 import type { WorkloadRef } from './acting.js'
 
@@ -43,16 +44,20 @@ export function signingKeys(options: SigningKeysOptions = {}): SigningKeys {
     return [first!, ...rest] as const
   }
   // By workload: two that share these options must not share a generated key.
-  const loaded = new Map<string, ReturnType<typeof load>>()
+  const loaded = new Map<string, Awaited<ReturnType<typeof load>>>()
+  const loading = new SharedWork<Awaited<ReturnType<typeof load>>>()
   return {
-    load(workload) {
+    async load(workload) {
       const name = JSON.stringify([workload.issuer ?? null, workload.name])
       const known = loaded.get(name)
       if (known) return known
-      const loading = load(workload)
-      loaded.set(name, loading)
-      loading.catch(() => loaded.delete(name)) // a store that was down may be up again
-      return loading
+      return loading.run(name, async () => {
+        // Of two loads at once, which only a request that ended leaves behind, the first to end counts.
+        const made = loaded.get(name) ?? (await load(workload))
+        const first = loaded.get(name) ?? made
+        loaded.set(name, first)
+        return first
+      })
     },
   }
 }
