@@ -315,6 +315,14 @@ describe('sigv4 and Web Requests', () => {
     expect(await codeOf(verifierOf().verify(web(merged)))).toBe('ERR_RAW_REQUEST_REQUIRED')
   })
 
+  it('S11 wants it for signed values that are not ASCII', async () => {
+    const request = await smithy({ headers: { 'x-amz-meta-a': 'caf\u00e9', 'x-b': 'b' } })
+    expect(await codeOf(verifierOf().verify(web(request)))).toBe('ERR_RAW_REQUEST_REQUIRED')
+    expect(await codeOf(verifierOf().verify(request))).toBeUndefined()
+    const unsigned = withHeader(await smithy(), 'x-b', 'caf\u00e9')
+    expect(await codeOf(verifierOf().verify(web(unsigned)))).toBeUndefined()
+  })
+
   it('S13 wants a host header', async () => {
     const request = web(await smithy())
     request.headers.delete('host')

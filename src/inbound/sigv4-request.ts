@@ -72,7 +72,10 @@ export function requireUntouched(
     refuse('the path could have been encoded when the Web Request was made')
   }
   for (const name of presented.scope.signedNames) {
-    if (fields.get(name)?.includes(',')) refuse('a signed header could be several merged ones')
+    const value = fields.get(name) ?? ''
+    if (value.includes(',')) refuse('a signed header could be several merged ones')
+    // Some platforms decode UTF-8, others give a character for each byte.
+    if (!/^[\x20-\x7e]*$/.test(value)) refuse('a signed header is not ASCII')
   }
   if (!request.target.startsWith('/')) throw malformed('the request target is not a path')
 }

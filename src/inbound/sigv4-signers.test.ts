@@ -9,6 +9,7 @@ import {
   verifierOf,
   viaAws4,
   viaAws4fetch,
+  withHeader,
 } from '../../test/support/aws-signers.js'
 import { codeOf } from '../../test/support/issuer.js'
 import type { RawRequest } from './authenticator.js'
@@ -160,6 +161,18 @@ describe('sigv4 against @smithy/signature-v4', () => {
     expect(await codeOf(verifier().verify(request))).toBeUndefined()
     const other = { ...request, target: '/a/b' }
     expect(await codeOf(verifier().verify(other))).toBe('ERR_BAD_SIGNATURE')
+  })
+
+  it('S11 judges values that are not ASCII by the bytes that were sent', async () => {
+    for (const value of ['caf\u00e9', ' \u2615  x ', `${'x'.repeat(30)}\u00ff`, '\ud83d\ude42']) {
+      const request = await smithy({ headers: { 'x-amz-meta-a': value } })
+      expect(await codeOf(verifierOf().verify(request))).toBeUndefined()
+      // The characters themselves are other bytes, or none.
+      const other = withHeader(request, 'x-amz-meta-a', value)
+      expect(await codeOf(verifierOf().verify(other))).toMatch(/^ERR_(BAD|MALFORMED)_SIGNATURE$/)
+    }
+    const ascii = withHeader(await smithy(), 'x-unsigned', '\u2615')
+    expect(await codeOf(verifierOf().verify(ascii))).toBeUndefined()
   })
 
   it('S01 S03 S11 S14 any request', async () => {

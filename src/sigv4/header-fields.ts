@@ -12,6 +12,8 @@ export class HeaderFields {
   readonly layout: HeaderLayout
   /** Canonical, by slot; those of a repeated field joined with a comma. */
   readonly values: readonly string[]
+  /** Whether all values are ASCII. Other characters stand for bytes as they came: U+00E9 for the byte E9. */
+  readonly isAscii: boolean
 
   /** @throws `InboundAuthError` */
   constructor(pairs: HeaderPairs, layouts?: HeaderLayouts) {
@@ -19,6 +21,7 @@ export class HeaderFields {
     const { slotOf, authorization, hasRepeated } = layout
     const values: string[] = []
     let length = 0
+    let isAscii = true
     for (let at = 0; at < slotOf.length; at++) {
       const value = pairs[at]![1]
       if (typeof value !== 'string') throw malformed('the header is not made of pairs of strings')
@@ -31,12 +34,14 @@ export class HeaderFields {
       // The signature itself has one spelling: nothing about it is mended, and whoever reads it checks it.
       const asIs = slot === authorization || isKnownPlain(layout, at, value)
       const read = asIs ? value : canonicalValue(value)
+      if (!asIs && !ascii.test(value)) isAscii = false
       // Slots are numbered as names come, so that only a name that came before has one that is filled.
       if (hasRepeated && slot < values.length) values[slot] += `,${read}`
       else values.push(read)
     }
     this.layout = layout
     this.values = values
+    this.isAscii = isAscii
   }
 
   get(name: string): string | undefined {
@@ -56,9 +61,10 @@ function isKnownPlain(layout: HeaderLayout, at: number, value: string): boolean 
 /** Shorter values are read faster by a loop than by a regular expression. */
 const SHORT = 24
 const printable = /^[\x20-\x7e]*$/
+const ascii = /^[\0-\x7f]*$/
 
 /**
- * Whether a value is in canonical form already: no blank at its ends, no two together.
+ * Whether a value is ASCII and in canonical form already: no blank at its ends, no two together.
  *
  * @throws `InboundAuthError` It holds a control character.
  */
@@ -79,6 +85,8 @@ export function isPlain(value: string): boolean {
       if (code !== 0x20 && code !== 0x09)
         throw malformed('a header value holds a control character')
       if (code === 0x09 || before === 0x20) plain = false
+    } else if (code > 0x7f) {
+      plain = false
     }
     before = code
   }

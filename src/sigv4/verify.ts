@@ -146,8 +146,8 @@ export function checkSignature(
   const payload = declared ?? hashBody(request.body, digest, rules.maxBodyBytes)
   const signature =
     typeof payload === 'string'
-      ? sign(head + payload, presented, digest, key)
-      : payload.then((payload) => sign(head + payload, presented, digest, key))
+      ? sign(request, head + payload, digest, key)
+      : payload.then((payload) => sign(request, head + payload, digest, key))
   if (typeof signature === 'string') {
     return conclude(signature, request, rules, digest, known, declared)
   }
@@ -155,14 +155,23 @@ export function checkSignature(
 }
 
 function sign(
+  { fields, presented }: SignedRequest,
   canonicalRequest: string,
-  presented: PresentedSignature,
   digest: Digest,
   key: SigningKey,
 ): Soon<string> {
-  const hash = digest.sha256(canonicalRequest)
+  const hash = digest.sha256(fields.isAscii ? canonicalRequest : bytesSent(canonicalRequest))
   if (typeof hash === 'string') return key.sign(presented.ahead, hash)
   return hash.then((hash) => key.sign(presented.ahead, hash))
+}
+
+/** Header values that are not ASCII are judged by the bytes that were sent; all else in the text is ASCII. */
+function bytesSent(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => {
+    const byte = character.charCodeAt(0)
+    if (byte > 0xff) throw malformed('a signed header value holds a character that is no byte')
+    return byte
+  })
 }
 
 function conclude(

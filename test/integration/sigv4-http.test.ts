@@ -1,16 +1,25 @@
 /** Signed requests over real sockets: raw targets and headers, bodies, a proxy in front, several processes. */
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rawRequest } from '../../src/adapters/node/index.js'
 import { InboundAuthError, type InboundAuthErrorCode } from '../../src/errors/inbound.js'
 import type { RawRequest } from '../../src/inbound/authenticator.js'
 import type { ReplayGuard } from '../../src/inbound/replay-guard.js'
-import { smithy, verifierOf, withHeader } from '../support/aws-signers.js'
+import {
+  accessKeyId,
+  region,
+  secretAccessKey,
+  service,
+  smithy,
+  verifierOf,
+  withHeader,
+} from '../support/aws-signers.js'
 import { endServer, findBinary, freePort, needs, startServer } from './binaries.js'
 
 type Outcome = InboundAuthErrorCode | 'accepted'
@@ -111,6 +120,46 @@ describe('sigv4 behind node:http', () => {
       headers: [...pairs.headers, ['My-Header', ' value4 '], ['My-Header', 'value1']],
     }
     expect(await call(port, joined)).toBe('accepted')
+  })
+})
+
+const curl = findBinary('curl')
+describe.skipIf(!curl)(needs(curl, 'curl', 'sigv4 from curl (needs curl)'), () => {
+  const run = promisify(execFile)
+
+  it('S11 S14 accepts what curl signs: values in UTF-8, a query, a body', async () => {
+    // curl takes the time from the machine, and signs the host with its port.
+    const ofCurl = verifierOf({}, { clock: () => Date.now() })
+    const outcomes: string[] = []
+    const server = createServer(async (message, response) => {
+      const parts: Uint8Array[] = []
+      for await (const part of message) parts.push(part)
+      const verified = ofCurl.verify(rawRequest(message, Buffer.concat(parts)))
+      outcomes.push(
+        await verified.then(
+          () => 'accepted',
+          ({ code }) => code,
+        ),
+      )
+      response.end()
+    })
+    const port = await listen(server)
+    const calls = [
+      ['-H', 'X-Amz-Meta-A: caf\u00e9 \u2615'],
+      ['-H', 'X-Amz-Meta-A: plain', '-H', 'X-Other: na\u00efve'],
+      ['-H', 'Content-Type: application/json', '-d', '{"a":"\u00e9"}'],
+    ]
+    for (const [at, call] of calls.entries()) {
+      await run(curl!, [
+        ...['--silent', '--fail', '--noproxy', '*', '--user', `${accessKeyId}:${secretAccessKey}`],
+        ...['--aws-sigv4', `aws:amz:${region}:${service}`],
+        ...call,
+        `http://127.0.0.1:${port}/a/b?n=${at}`,
+      ])
+    }
+    server.close()
+    server.closeAllConnections()
+    expect(outcomes).toEqual(calls.map(() => 'accepted'))
   })
 })
 

@@ -180,7 +180,10 @@ function raw(
   return {
     method,
     target,
-    headers: Object.entries(headers).map(([name, value]) => [name, String(value)] as const),
+    // Sent as UTF-8, and read by servers as one character a byte.
+    headers: Object.entries(headers).map(
+      ([name, value]) => [name, Buffer.from(String(value)).toString('latin1')] as const,
+    ),
     ...(bytes === undefined ? {} : { body: bytes }),
   }
 }
