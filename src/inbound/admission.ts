@@ -3,6 +3,7 @@ import { checkFunction, checkOptionNames, kindOf } from '../option-names.js'
 import { isPrincipal, type Principal } from '../principal.js'
 import type { RawRequest } from './authenticator.js'
 import { checkAnswer } from './guards.js'
+import { behindPrefix, checkPathPrefix } from './path-prefix.js'
 
 /** What an adapter needs of an `InboundVerifier`. */
 export interface CallerVerifier {
@@ -18,21 +19,28 @@ export interface AuthenticateOptions<R> {
    * answered with its challenge. Any other answer is a `TypeError`, and the handler does not run.
    */
   readonly guard?: ((caller: Principal, request: R) => void | Promise<void>) | undefined
+  /**
+   * What a proxy in front cuts off the path, such as `/api`: signatures and DPoP proofs are about the path that the
+   * caller sent. Default: nothing.
+   */
+  readonly pathPrefix?: string | undefined
 }
 
-/** A guard, as an adapter asks it. */
-export type RouteGuard<R> = NonNullable<AuthenticateOptions<R>['guard']>
+/** {@link AuthenticateOptions}, checked. */
+export interface Admission<R> {
+  readonly guard: AuthenticateOptions<R>['guard']
+  readonly pathPrefix: string
+}
 
 /**
  * Checks what `authenticate()` of an adapter was given: without it, the first caller would meet the mistake.
  *
- * @returns The guard, if there is one.
  * @throws `TypeError`
  */
 export function checkAdmission<R>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<R>,
-): RouteGuard<R> | undefined {
+): Admission<R> {
   const takes = 'an InboundVerifier, and then an object of options'
   if (typeof (verifier as CallerVerifier | null)?.authenticate !== 'function') {
     throw new TypeError(`authenticate() takes ${takes}; got ${kindOf(verifier)}.`)
@@ -42,10 +50,10 @@ export function checkAdmission<R>(
       "authenticate() takes a guard as an option. Write: authenticate(verifier, { guard: requireScopes('calendar:write') }).",
     )
   }
-  checkOptionNames(options, 'authenticate()', { guard: true }, takes)
+  checkOptionNames(options, 'authenticate()', { guard: true, pathPrefix: true }, takes)
   const { guard } = options
   checkFunction(guard, 'guard')
-  return guard
+  return { guard, pathPrefix: checkPathPrefix(options.pathPrefix) }
 }
 
 /** The caller, or the response that refuses it. What is no refusal is thrown. */
@@ -53,9 +61,9 @@ export async function admit<R>(
   verifier: CallerVerifier,
   raw: Request | RawRequest,
   request: R,
-  guard: RouteGuard<R> | undefined,
+  { guard, pathPrefix }: Admission<R>,
 ): Promise<Principal | Response> {
-  const caller = await verifier.authenticate(raw)
+  const caller = await verifier.authenticate(behindPrefix(raw, pathPrefix))
   if (!isPrincipal(caller) || !guard) return caller
   try {
     await checkAnswer(guard(caller, request))

@@ -340,6 +340,24 @@ describe('sigv4 and Web Requests', () => {
   })
 })
 
+describe('sigv4 behind a CDN', () => {
+  it('S08 accepts a header that is added after signing, if it is named', async () => {
+    const added = withHeader(await smithy(), 'X-Amz-Cf-Id', 'added')
+    expect(await codeOf(verifierOf().verify(added))).toBe('ERR_UNSIGNED_HEADER')
+    const verifier = verifierOf({ allowUnsignedHeaders: ['X-Amz-CF-Id'], replay: null })
+    expect(await codeOf(verifier.verify(added))).toBeUndefined()
+    for (const name of ['x-amz-cf-id2', 'x_amz_cf_id', 'x-amz-meta-a']) {
+      expect(await codeOf(verifier.verify(withHeader(added, name, 'a')))).toBe(
+        'ERR_UNSIGNED_HEADER',
+      )
+    }
+    // Signed, it counts as any other.
+    const signed = await smithy({ headers: { 'x-amz-cf-id': 'mine' } })
+    const changed = withHeader(signed, 'x-amz-cf-id', 'other')
+    expect(await codeOf(verifier.verify(changed))).toBe('ERR_BAD_SIGNATURE')
+  })
+})
+
 describe('sigv4 and what it costs', () => {
   it('S20 derives one key for every refusal, and none for who comes again', async () => {
     const derive = vi.spyOn(SigningKeys.prototype, 'derive')
@@ -435,6 +453,18 @@ describe('sigv4 beside others', () => {
     [{ maxExpiresMs: 604_800_001 }, 'maxExpiresMs'],
     [{ allowUnsignedPayload: 'no' }, 'allowUnsignedPayload'],
     [{ allowUnsignedContentType: 1 }, 'allowUnsignedContentType'],
+    ...[
+      'host',
+      'content-type',
+      'x-amz-date',
+      'X-Amz-Security-Token',
+      'x-amz-content-sha256',
+      'x-other',
+      'a b',
+    ].map((name): [object, string] => [{ allowUnsignedHeaders: [name] }, 'allowUnsignedHeaders']),
+    [{ allowUnsignedHeaders: ['x-amz-user'], userIdHeader: 'X-Amz-User' }, 'allowUnsignedHeaders'],
+    [{ allowUnsignedHeaders: ['x-amz-a'], signedHeaders: ['X-Amz-A'] }, 'allowUnsignedHeaders'],
+    [{ allowUnsignedHeaders: 'x-amz-a' }, 'allowUnsignedHeaders'],
     [{ pathStyle: 'S3' }, 'pathStyle'],
     [{ signedHeaders: ['a b'] }, 'signedHeaders'],
     [{ replay: false }, 'replay'],

@@ -48,6 +48,11 @@ export interface SigV4Options extends AssertedUserOptions {
   readonly allowUnsignedPayload?: boolean | undefined
   /** Accepts a `Content-Type` that is not signed, as `aws4fetch` sends it. */
   readonly allowUnsignedContentType?: boolean | undefined
+  /**
+   * Headers `x-amz-*` that a proxy or a CDN adds after the caller has signed, such as `x-amz-cf-id`: accepted without a
+   * signature, so decide nothing by them. None that is read here may be named.
+   */
+  readonly allowUnsignedHeaders?: readonly string[] | undefined
   /** `s3`: the path encoded once and not normalised. Default `normal`. */
   readonly pathStyle?: PathStyle | undefined
   /** Further headers that the application acts on: they must be signed where they are present, and stand once. */
@@ -79,6 +84,7 @@ const known: KnownOptions<SigV4Options> = {
   maxExpiresMs: true,
   allowUnsignedPayload: true,
   allowUnsignedContentType: true,
+  allowUnsignedHeaders: true,
   pathStyle: true,
   signedHeaders: true,
   replay: true,
@@ -106,6 +112,11 @@ export function checkSigV4Options(options: SigV4Options): SigV4Rules {
   }
   const user = checkAssertedUser(options)
   const unsignedType = flag('allowUnsignedContentType', options.allowUnsignedContentType)
+  const protectedHeaders = new Set([
+    user.header,
+    ...(unsignedType ? [] : ['content-type']),
+    ...names('signedHeaders', options.signedHeaders ?? [], /^[A-Za-z0-9-]+$/),
+  ])
   return {
     region,
     service,
@@ -136,11 +147,8 @@ export function checkSigV4Options(options: SigV4Options): SigV4Rules {
           accessKeyIdPattern.flags.replace(/[gym]/g, ''),
         )
       : /^[A-Z0-9]{16,128}$/,
-    protectedHeaders: new Set([
-      user.header,
-      ...(unsignedType ? [] : ['content-type']),
-      ...names('signedHeaders', options.signedHeaders ?? [], /^[A-Za-z0-9-]+$/),
-    ]),
+    protectedHeaders,
+    unsignedHeaders: unsignedHeaders(options.allowUnsignedHeaders ?? [], protectedHeaders),
   }
 }
 
@@ -164,6 +172,22 @@ function names(option: string, value: unknown, pattern: RegExp): readonly string
     throw new TypeError(`${option} must be a list of names.`)
   }
   return Object.freeze(value.map((one: string) => one.toLowerCase()))
+}
+
+/** Headers that are part of a signature. */
+const ofSignature =
+  /^x-amz-(date|expires|security-token|content-sha256|algorithm|credential|signature|signedheaders)$/
+
+function unsignedHeaders(value: unknown, isProtected: ReadonlySet<string>): ReadonlySet<string> {
+  const unsigned = names('allowUnsignedHeaders', value, /^[A-Za-z0-9-]+$/)
+  for (const name of unsigned) {
+    if (!name.startsWith('x-amz-') || ofSignature.test(name) || isProtected.has(name)) {
+      throw new TypeError(
+        `allowUnsignedHeaders takes names that begin with x-amz-, of headers that are not read here; got "${printable(name)}".`,
+      )
+    }
+  }
+  return new Set(unsigned)
 }
 
 function flag(option: string, value: unknown): boolean {

@@ -28,6 +28,8 @@ export interface SignatureRules {
   readonly allowUnsignedPayload: boolean
   /** Headers, in lower case, that must be signed where they are present, and must not be repeated. */
   readonly protectedHeaders: ReadonlySet<string>
+  /** Headers `x-amz-*`, in lower case, that need not be signed. */
+  readonly unsignedHeaders: ReadonlySet<string>
 }
 
 /** Characters of a hash, and of a signature. */
@@ -72,7 +74,9 @@ function checkNames({ presented, fields }: SignedRequest, rules: SignatureRules)
   for (const name of layout.names()) {
     // Some servers take x_amz_date for x-amz-date.
     const alike = name.includes('_') ? name.replaceAll('_', '-') : name
-    const must = alike.startsWith('x-amz-') || rules.protectedHeaders.has(alike)
+    const must =
+      (alike.startsWith('x-amz-') && !rules.unsignedHeaders.has(name)) ||
+      rules.protectedHeaders.has(alike)
     if (must && !presented.scope.signedNames.includes(name)) {
       throw new InboundAuthError('ERR_UNSIGNED_HEADER', {
         reason: 'a header that must be signed is not',

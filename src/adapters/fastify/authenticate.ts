@@ -36,11 +36,11 @@ export function authenticate<R extends FastifyRequestLike = FastifyRequestLike>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<R> = {},
 ): (request: NoInfer<R>, reply: FastifyReplyLike) => Promise<unknown> {
-  const guard = checkAdmission(verifier, options)
+  const admission = checkAdmission(verifier, options)
   return async (request, reply) => {
     const raw = { ...rawRequest(request.raw), target: request.originalUrl }
     const asked = { ...raw, body: keptBody(request.raw) }
-    const outcome = await admit(verifier, asked, request, guard)
+    const outcome = await admit(verifier, asked, request, admission)
     if (isPrincipal(outcome)) {
       keepCaller(request, outcome)
       return undefined

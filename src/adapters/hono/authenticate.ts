@@ -29,9 +29,9 @@ export function authenticate<C extends HonoContextLike = HonoContextLike>(
   verifier: CallerVerifier,
   options: AuthenticateOptions<C> = {},
 ): (c: NoInfer<C>, next: () => Promise<void>) => Promise<Response | undefined> {
-  const guard = checkAdmission(verifier, options)
+  const admission = checkAdmission(verifier, options)
   return async (c, next) => {
-    const outcome = await admit(verifier, requestOf(c), c, guard)
+    const outcome = await admit(verifier, requestOf(c), c, admission)
     if (!isPrincipal(outcome)) return outcome
     keepCaller(c, outcome)
     await next()

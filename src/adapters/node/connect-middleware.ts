@@ -30,10 +30,10 @@ export function authenticateConnect<R extends ConnectRequest>(
   options: AuthenticateOptions<R>,
   admitted: (request: R, caller: Principal) => void,
 ): ConnectMiddleware<R> {
-  const guard = checkAdmission(verifier, options)
+  const admission = checkAdmission(verifier, options)
   return (request, response, next) => {
     const decide = async () => {
-      const outcome = await admit(verifier, rawConnectRequest(request), request, guard)
+      const outcome = await admit(verifier, rawConnectRequest(request), request, admission)
       if (isPrincipal(outcome)) {
         admitted(request, outcome)
         return true
