@@ -37,7 +37,7 @@ export interface SafeFetchOptions {
 export function safeFetch(options: SafeFetchOptions = {}): Fetch {
   const { timeoutMs = REQUEST_TIMEOUT_MS, maxBytes = MAX_ANSWER_BYTES } = options
   return async (input, init) => {
-    const address = input instanceof Request ? input.url : String(input)
+    const address = isRequest(input) ? input.url : String(input)
     const shown = describeAddress(address)
     const refusal = URL.canParse(address)
       ? refuseUrl(new URL(address), options.allowInsecureLoopback ?? false)
@@ -59,6 +59,8 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
     const ask = (target: RequestInfo | URL) =>
       (options.fetch ?? fetch)(target, { ...init, redirect: 'manual', signal })
     let status: number | undefined
+    let bytes: Uint8Array
+    let headers: [string, string][]
     try {
       let answer = await Promise.race([ask(input), aborted])
       checkResponse(answer)
@@ -86,9 +88,9 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
           } Configure the final address.`,
         })
       }
-      const bytes = await readBounded(answer, maxBytes, shown, aborted)
-      const body = answer.status === 204 || answer.status === 205 ? null : bytes
-      return new Response(body, { status: answer.status, headers: [...answer.headers] })
+      headers = [...answer.headers]
+      bytes = await readBounded(answer, maxBytes, shown, aborted)
+      if (!(status >= 200 && status <= 599)) throw new Error('no status of an answer')
     } catch (error) {
       if (error instanceof NetworkError || error instanceof ConfigurationError) throw error
       if (outer?.aborted) {
@@ -120,7 +122,21 @@ export function safeFetch(options: SafeFetchOptions = {}): Fetch {
     } finally {
       clearTimeout(timer)
     }
+    // What fails from here on is a mistake of this process, and nobody's who answered.
+    const body = status === 204 || status === 205 ? null : (bytes as BodyInit)
+    return new Response(body, { status, headers })
   }
+}
+
+/** Told by what it has: another package may have replaced the class. */
+export function isRequest(value: unknown): value is Request {
+  const { url, method, headers } = (value ?? {}) as Partial<Request>
+  return typeof url === 'string' && typeof method === 'string' && typeof headers === 'object'
+}
+
+/** Told by what it has, likewise. */
+export function isStream(value: unknown): value is ReadableStream<Uint8Array> {
+  return typeof (value as Partial<ReadableStream> | null | undefined)?.getReader === 'function'
 }
 
 function isRedirect({ type, status }: Response): boolean {

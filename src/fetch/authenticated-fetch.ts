@@ -4,7 +4,7 @@ import { describeAddress } from '../address.js'
 import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest } from '../context/credential-source.js'
 import type { Scope } from '../context/run-context.js'
-import type { Fetch } from '../http.js'
+import { type Fetch, isRequest, isStream } from '../http.js'
 import { checkFunction, checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import type { Provider } from '../providers/provider.js'
@@ -84,7 +84,7 @@ export function authenticatedFetch(options: AuthenticatedFetchOptions): Fetch {
         headers: hop.headers,
         body: hop.body,
         redirect: 'manual',
-        ...(hop.body instanceof ReadableStream ? ({ duplex: 'half' } as RequestInit) : {}),
+        ...(isStream(hop.body) ? ({ duplex: 'half' } as RequestInit) : {}),
       })
     const once = async (rejected?: AccessToken, more?: readonly string[]) => {
       const hop = { ...request, headers: new Headers(request.headers), home: true }
@@ -140,7 +140,7 @@ interface ReadRequest extends Omit<Hop, 'home' | 'replayable'> {
 
 /** Takes `fetch` arguments apart. The headers are a copy, to which the credential is added. */
 function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequest {
-  const from = input instanceof Request ? input : undefined
+  const from = isRequest(input) ? input : undefined
   const address = from ? from.url : String(input)
   if (!URL.canParse(address)) {
     throw new TypeError(
@@ -167,7 +167,7 @@ function readRequest(input: RequestInfo | URL, init: RequestInit = {}): ReadRequ
 async function withBody(request: ReadRequest): Promise<ReadRequest & { replayable: boolean }> {
   const { stream, init } = request
   const body = stream ? await readAhead(stream, init.signal) : request.body
-  return { ...request, body, replayable: !(body instanceof ReadableStream) && !isIterable(body) }
+  return { ...request, body, replayable: !isStream(body) && !isIterable(body) }
 }
 
 /** Node takes async iterables as bodies; they can be read once. */
