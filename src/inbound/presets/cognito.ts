@@ -13,7 +13,8 @@ export interface CognitoOptions extends Omit<PresetOptions, 'allowedAudience'> {
 }
 
 /**
- * Access tokens of an Amazon Cognito user pool: no `aud`, the client in `client_id`, `token_use` is `access`. A user's
+ * Access tokens of an Amazon Cognito user pool, by its original issuer or its updated one (`https://issuer-cognito-idp.…`),
+ * which are two issuers for whoever keeps users by issuer and subject. No `aud`, the client in `client_id`, `token_use` is `access`. A user's
  * groups are in the claim `cognito:groups`.
  *
  * @throws `TypeError` `userPoolId` is none.
@@ -22,15 +23,14 @@ export interface CognitoOptions extends Omit<PresetOptions, 'allowedAudience'> {
 export function cognitoTokens(options: CognitoOptions): JwtBearerOptions {
   checkOptionNames(options, 'cognitoTokens()', { ...knownToPresets, userPoolId: true })
   const { userPoolId, allowedAudience = null, ...rest } = options
-  const pattern = /^[a-z]{2}(-[a-z]+)+-\d_[A-Za-z0-9]+$/
+  const pattern = /^([a-z]{2}|eusc)(-[a-z]+)+-\d_[A-Za-z0-9]+$/
   matching('userPoolId', userPoolId, pattern, 'a user pool ID, such as eu-west-1_Ab12Cd34E')
   const region = userPoolId.slice(0, userPoolId.indexOf('_'))
-  const domain = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com'
-  const issuer = `https://cognito-idp.${region}.${domain}/${userPoolId}`
+  const at = `cognito-idp.${region}.${domainOf(region)}/${userPoolId}`
   return {
     ...rest,
-    issuer,
-    jwksUri: `${issuer}/.well-known/jwks.json`,
+    issuer: [`https://${at}`, `https://issuer-${at}`],
+    jwksUri: `https://${at}/.well-known/jwks.json`,
     allowedAudience,
     profile: {
       clientClaims: ['client_id'],
@@ -40,4 +40,9 @@ export function cognitoTokens(options: CognitoOptions): JwtBearerOptions {
       isClient: ({ username }) => username === undefined,
     },
   }
+}
+
+function domainOf(region: string): string {
+  if (region.startsWith('cn-')) return 'amazonaws.com.cn'
+  return region.startsWith('eusc-') ? 'amazonaws.eu' : 'amazonaws.com'
 }

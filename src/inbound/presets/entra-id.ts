@@ -9,7 +9,20 @@ export interface EntraIdOptions extends PresetOptions {
    * keys serve for another's tokens.
    */
   readonly tenantId: string
+  /**
+   * Where the tenant signs its users in: `https://login.microsoftonline.com` (the default),
+   * `https://login.microsoftonline.us`, `https://login.partner.microsoftonline.cn`, or `https://<name>.ciamlogin.com` for a
+   * tenant of Microsoft Entra External ID.
+   */
+  readonly authority?: string | undefined
 }
+
+/** The clouds, and who issues tokens of version 1 there. */
+const version1Hosts: ReadonlyMap<string, string> = new Map([
+  ['https://login.microsoftonline.com', 'sts.windows.net'],
+  ['https://login.microsoftonline.us', 'sts.windows.net'],
+  ['https://login.partner.microsoftonline.cn', 'sts.chinacloudapi.cn'],
+])
 
 /**
  * Access tokens of one Microsoft Entra tenant, of version 1 (`https://sts.windows.net/…/`) and 2. The tenant (`tid`) and
@@ -20,16 +33,26 @@ export interface EntraIdOptions extends PresetOptions {
  * @see {@link https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference}
  */
 export function entraIdTokens(options: EntraIdOptions): JwtBearerOptions {
-  checkOptionNames(options, 'entraIdTokens()', { ...knownToPresets, tenantId: true })
-  const { tenantId, ...rest } = options
+  checkOptionNames(options, 'entraIdTokens()', {
+    ...knownToPresets,
+    tenantId: true,
+    authority: true,
+  })
+  const { tenantId, authority = 'https://login.microsoftonline.com', ...rest } = options
   const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
   matching('tenantId', tenantId, guid, 'the GUID of a tenant, in lower case')
-  const authority = `https://login.microsoftonline.com/${tenantId}`
-  const version2 = `${authority}/v2.0`
+  const version1 = version1Hosts.get(authority)
+  if (version1 === undefined) {
+    const form = `${[...version1Hosts.keys()].join(', ')}, or https://<name>.ciamlogin.com`
+    matching('authority', authority, /^https:\/\/[a-z0-9-]+\.ciamlogin\.com$/, form)
+  }
+  // External ID has tokens of version 2 alone, and names the tenant by its GUID whatever its address is.
+  const host = version1 === undefined ? `https://${tenantId}.ciamlogin.com` : authority
+  const version2 = `${host}/${tenantId}/v2.0`
   return {
     ...rest,
-    issuer: [version2, `https://sts.windows.net/${tenantId}/`],
-    jwksUri: `${authority}/discovery/v2.0/keys`,
+    issuer: version1 === undefined ? version2 : [version2, `https://${version1}/${tenantId}/`],
+    jwksUri: `${authority}/${tenantId}/discovery/v2.0/keys`,
     profile: {
       clientClaims: ['azp', 'appid'],
       scopeClaims: ['scp', 'roles'],

@@ -256,6 +256,151 @@ describe('presets', () => {
     expect(await codeOf(present('entra', changes))).toBe(code)
   })
 
+  const entraAt = (authority?: string) =>
+    entraIdTokens({ tenantId: tid, allowedAudience: ['app'], authority })
+  const cognitoAt = (userPoolId: string) => cognitoTokens({ userPoolId, allowedClients: ['web'] })
+  const us = 'https://login.microsoftonline.us'
+  const cn = 'https://login.partner.microsoftonline.cn'
+  const ciam = 'https://acme.ciamlogin.com'
+  const v2 = { ver: '2.0', azp: 'web' }
+  const v1 = { ver: '1.0', azp: undefined, appid: 'web' }
+  it.each<[string, JwtBearerOptions, Vendor, object, string | undefined]>([
+    // old and new issuer of a pool, in each partition
+    [
+      'cognito',
+      cognitoAt('eu-west-1_A'),
+      'cognito',
+      { iss: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_A' },
+      undefined,
+    ],
+    [
+      'cognito, updated',
+      cognitoAt('eu-west-1_A'),
+      'cognito',
+      { iss: 'https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_A' },
+      undefined,
+    ],
+    [
+      'cognito, China',
+      cognitoAt('cn-north-1_A'),
+      'cognito',
+      { iss: 'https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_A' },
+      undefined,
+    ],
+    [
+      'cognito, European sovereign',
+      cognitoAt('eusc-de-east-1_A'),
+      'cognito',
+      { iss: 'https://cognito-idp.eusc-de-east-1.amazonaws.eu/eusc-de-east-1_A' },
+      undefined,
+    ],
+    [
+      'cognito, another domain',
+      cognitoAt('eusc-de-east-1_A'),
+      'cognito',
+      { iss: 'https://cognito-idp.eusc-de-east-1.amazonaws.com/eusc-de-east-1_A' },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'cognito, another pool',
+      cognitoAt('eu-west-1_A'),
+      'cognito',
+      { iss: 'https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_B' },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'cognito, another region',
+      cognitoAt('eu-west-1_A'),
+      'cognito',
+      { iss: 'https://issuer-cognito-idp.us-east-1.amazonaws.com/eu-west-1_A' },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'cognito, updated, an ID token',
+      cognitoAt('eu-west-1_A'),
+      'cognito',
+      {
+        iss: 'https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_A',
+        token_use: 'id',
+        aud: 'web',
+      },
+      'ERR_TOKEN_TYPE',
+    ],
+    // the clouds
+    ['entra, US', entraAt(us), 'entra', { ...v2, iss: `${us}/${tid}/v2.0` }, undefined],
+    [
+      'entra, US, version 1',
+      entraAt(us),
+      'entra',
+      { ...v1, iss: `https://sts.windows.net/${tid}/` },
+      undefined,
+    ],
+    ['entra, US, of the public cloud', entraAt(us), 'entra', v2, 'ERR_UNKNOWN_ISSUER'],
+    ['entra, China', entraAt(cn), 'entra', { ...v2, iss: `${cn}/${tid}/v2.0` }, undefined],
+    [
+      'entra, China, version 1',
+      entraAt(cn),
+      'entra',
+      { ...v1, iss: `https://sts.chinacloudapi.cn/${tid}/` },
+      undefined,
+    ],
+    [
+      'entra, public, of China',
+      entraAt(),
+      'entra',
+      { ...v1, iss: `https://sts.chinacloudapi.cn/${tid}/` },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'entra, External ID',
+      entraAt(ciam),
+      'entra',
+      { ...v2, iss: `https://${tid}.ciamlogin.com/${tid}/v2.0` },
+      undefined,
+    ],
+    [
+      'entra, External ID, another tenant',
+      entraAt(ciam),
+      'entra',
+      { ...v2, iss: `https://${otherTid}.ciamlogin.com/${otherTid}/v2.0`, tid: otherTid },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'entra, External ID, version 1',
+      entraAt(ciam),
+      'entra',
+      { ...v1, iss: `https://sts.windows.net/${tid}/` },
+      'ERR_UNKNOWN_ISSUER',
+    ],
+    [
+      'entra, External ID, an ID token',
+      entraAt(ciam),
+      'entra',
+      { ver: '2.0', azp: undefined, iss: `https://${tid}.ciamlogin.com/${tid}/v2.0` },
+      'ERR_TOKEN_TYPE',
+    ],
+  ])('J45 J46 %s', async (_, options, vendor, changes, code) => {
+    const token = signToken(key, { ...vendors[vendor].claims, ...changes })
+    expect(await codeOf(withKey(options).verifyToken(token))).toBe(code)
+  })
+
+  it('asks the cloud of the tenant for its keys', () => {
+    expect(entraAt(ciam).jwksUri).toBe(`${ciam}/${tid}/discovery/v2.0/keys`)
+    expect(entraAt(cn).jwksUri).toBe(`${cn}/${tid}/discovery/v2.0/keys`)
+    expect(cognitoAt('eusc-de-east-1_A').jwksUri).toBe(
+      'https://cognito-idp.eusc-de-east-1.amazonaws.eu/eusc-de-east-1_A/.well-known/jwks.json',
+    )
+    for (const authority of [
+      'https://evil.example',
+      `${us}/`,
+      'https://a.b.ciamlogin.com',
+      'https://ciamlogin.com',
+      '',
+    ]) {
+      expect(() => entraAt(authority)).toThrow(/^authority must be/)
+    }
+  })
+
   it('J46 stands beside itself for several tenants', () => {
     const authenticators = [tid, otherTid].map((tenantId) =>
       jwtBearer(entraIdTokens({ tenantId, allowedAudience: ['app'] })),
