@@ -28,6 +28,16 @@ interface Outbound extends AuditActing {
 
 interface Consent extends Outbound {
   readonly sessionUri: string
+  /** What the page showed to the user. */
+  readonly reference: string
+}
+
+interface EndedConsent extends Consent {
+  /**
+   * What became of tokens that nothing uses any more: those of a consent that was not kept, or the refresh token that it
+   * replaced. `dropped`: the provider still honours them.
+   */
+  readonly tokens?: 'revoked' | 'dropped'
 }
 
 /** Every decision, as one event; a closed union on `type`. No event holds a secret. */
@@ -59,8 +69,21 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'api_key_served' } & Outbound)
   | ({ readonly type: 'aws_credentials_served'; readonly roleArn?: string } & Outbound)
   | ({ readonly type: 'consent_started' } & Consent)
-  | ({ readonly type: 'consent_completed' } & Consent)
-  | ({ readonly type: 'consent_refused'; readonly reason: string } & Consent)
+  | ({ readonly type: 'consent_completed' } & EndedConsent)
+  | ({
+      readonly type: 'consent_refused'
+      readonly reason: string
+      /** Who came instead of the user who was asked. */
+      readonly cameAs?: UserRef
+    } & EndedConsent)
+  /** Somebody came to the callback, and nothing could be decided: the page says to come again, or that the link is unknown. */
+  | {
+      readonly type: 'callback_failed'
+      readonly code: string
+      readonly reason: string
+      readonly reference: string
+      readonly sessionUri?: string
+    }
 )
 
 /** Where events go. It is called synchronously; what it throws, or a promise of it rejects with, is dropped. */

@@ -6,6 +6,7 @@ import type { Acting } from '../workload/acting.js'
 import { ConnectionDesk } from './connection-desk.js'
 import { ConnectionsIndex } from './connections.js'
 import { ConsentCallback } from './consent-callback.js'
+import { ConsentExchange } from './consent-exchange.js'
 import { ConsentSessions } from './consent-session.js'
 import { ConsentSettler } from './consent-settler.js'
 import { ConsentStart } from './consent-start.js'
@@ -77,14 +78,17 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
     clock,
     onAuthorizationRequired,
   })
+  const exchange = new ConsentExchange({ sessions, keeper, kept, settler })
   const callback = new ConsentCallback({
     registry,
     sessions,
-    keeper,
-    kept,
+    exchange,
     settler,
+    waiters,
+    audit,
     clock,
     identifyUser,
+    isVolatile: options.vault === undefined,
   })
   const connections = new ConnectionDesk({
     vault,

@@ -232,7 +232,7 @@ export class ConnectionDesk {
     const { sessions, settler } = this.#parts
     const held = await sessions.find(id)
     if (held && ['pending', 'code-held', 'exchanging'].includes(held.value.phase)) {
-      await settler.settle(held, 'expired', DISCONNECTED)
+      await settler.settle(held, 'expired', { reason: DISCONNECTED })
     }
   }
 }

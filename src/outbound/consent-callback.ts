@@ -1,31 +1,26 @@
+import type { Audit } from '../audit.js'
 import { equalBytes, randomId, utf8 } from '../bytes.js'
-import type { Clock } from '../clock.js'
+import { type Clock, SECOND_MS } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
 import { ConsentSessionError } from '../errors/consent.js'
-import {
-  type RedeemedCode,
-  readAuthorizationResponse,
-  redeemCode,
-} from '../oauth/authorization-code.js'
-import { giveBack, revokeToken } from '../oauth/revoke.js'
+import { readAuthorizationResponse } from '../oauth/authorization-code.js'
 import { sameUser, type UserRef } from '../principal.js'
 import type { Held } from '../vault/token-vault.js'
-import { type ConsentPage, consentPage, returnTo } from './consent-page.js'
+import type { ConsentExchange } from './consent-exchange.js'
+import { type ConsentPage, consentPage, type ReturnOutcome, returnTo } from './consent-page.js'
 import {
   CODE_HELD_MS,
   type ConsentPhase,
   type ConsentSession,
   type ConsentSessions,
   readSessionUri,
+  referenceOf,
   sessionIdOf,
   sessionUri,
 } from './consent-session.js'
 import type { ConsentSettler } from './consent-settler.js'
+import type { ConsentWaiters } from './consent-waiters.js'
 import { refusalOf } from './consents.js'
-import { DISCONNECTED } from './grant.js'
-import type { GrantKeeper, Kept } from './grant-keeper.js'
-import { insist } from './grant-writer.js'
-import type { KeptConsents } from './kept-consents.js'
 import { cameBackTo } from './redirect-uri.js'
 import type { ProviderRegistry, RegisteredOAuth2 } from './registry.js'
 
@@ -34,21 +29,20 @@ export type IdentifyUser =
   | ((request: Request) => UserRef | undefined | Promise<UserRef | undefined>)
   | 'unsafe-single-user'
 
-const NOT_PENDING = 'no longer pending: the user ended the connection, or began too many others'
-const reasons = {
-  'other-account': 'another account than the one named was connected',
-  superseded: 'superseded by a newer consent',
-  over: 'the vault did not take it within an hour',
-} as const
+/** A second visitor waits this long for the outcome of the first. */
+const SECOND_VISIT_MS = 20 * SECOND_MS
 
 interface Parts {
   readonly registry: ProviderRegistry
   readonly sessions: ConsentSessions
-  readonly keeper: GrantKeeper
-  readonly kept: KeptConsents
+  readonly exchange: ConsentExchange
   readonly settler: ConsentSettler
+  readonly waiters: ConsentWaiters
+  readonly audit: Audit
   readonly clock: Clock
   readonly identifyUser: IdentifyUser | undefined
+  /** Whether links are in this process's memory alone. */
+  readonly isVolatile: boolean
 }
 
 /**
@@ -65,56 +59,117 @@ export class ConsentCallback {
   /** Always answers with a page or a redirect; never rejects. */
   async handle(request: Request, known: UserRef | undefined): Promise<Response> {
     if (request.method !== 'GET') return consentPage('method')
+    const state = stateOf(request)
+    if (state === undefined) return consentPage('invalid')
+    const id = await sessionIdOf(state)
     try {
-      return await this.#handle(request, known)
-    } catch {
-      // The store or the application's own look-up failed before anything was spent: the page may be loaded again.
-      return consentPage('unavailable')
+      return await this.#handle(id, request, known)
+    } catch (error) {
+      // The vault or the application's own look-up failed before anything was spent: the page may be loaded again.
+      const code = isDeputizeError(error) ? error.code : 'ERR_UNEXPECTED'
+      const reason = isDeputizeError(error) ? (error.reason ?? code) : 'identifyUser threw'
+      return this.#undecided('unavailable', id, { code, reason })
     }
   }
 
-  async #handle(request: Request, known: UserRef | undefined): Promise<Response> {
-    const url = new URL(request.url)
-    const { searchParams } = url
-    const [state, ...more] = searchParams.getAll('state')
-    if (state === undefined || more.length > 0 || !/^[A-Za-z0-9_-]{43}$/.test(state)) {
-      return consentPage('invalid')
-    }
-    const held = await this.#parts.sessions.find(await sessionIdOf(state))
-    if (!held) return consentPage('unknown')
+  async #handle(id: string, request: Request, known: UserRef | undefined): Promise<Response> {
+    const held = await this.#parts.sessions.find(id)
+    if (!held) return this.#unknown(id)
+    const { identifyUser, settler } = this.#parts
     const session = held.value
-    if (session.phase !== 'pending') {
-      await this.#parts.settler.settleIfLate(held)
-      return consentPage(pageOf(session.phase))
-    }
-
+    const url = new URL(request.url)
     const at = this.#server(session)
-    if (!at || !cameBackTo(at.name, at.provider, url)) {
-      await this.#parts.settler.settle(
-        held,
-        'failed',
-        'came back to the redirect URI of another provider',
-      )
-      return consentPage('failed')
+    if (session.phase === 'pending' && (!at || !cameBackTo(at.name, at.provider, url))) {
+      const reason = at
+        ? 'came back to the redirect URI of another provider'
+        : 'the provider is no longer configured with the issuer and the client that were asked'
+      return this.#answer((await settler.settle(held, 'failed', { reason })) ?? session, 'page')
     }
-
-    const { identifyUser } = this.#parts
     const user =
       known ??
       (identifyUser === 'unsafe-single-user' ? session.user : await identifyUser?.(request))
-    if (!user) {
-      if (identifyUser || session.returnUrl === undefined) return consentPage('sign-in')
-      return this.#hold(held, at, searchParams)
+    if (user && !sameUser(user, session.user)) {
+      // Who comes with a link that is settled changes nothing.
+      if (session.phase === 'pending') await this.#refuse(held, user, 'opened')
+      return consentPage('wrong-user', referenceOf(id))
     }
-    if (!sameUser(user, session.user)) {
-      await this.#parts.settler.settle(held, 'wrong-user', 'opened by another user')
-      return consentPage('wrong-user')
+    if (session.phase !== 'pending') return this.#again(held, user !== undefined, url.searchParams)
+    if (user) {
+      const settled = await this.#finish(held, at!, url.searchParams)
+      return settled ? this.#answer(settled) : this.#again(held, true, url.searchParams)
     }
-    const settled = await this.#finish(held, at, searchParams)
-    if (!settled) return consentPage('expired')
-    return session.returnUrl === undefined
-      ? consentPage(pageOf(settled.phase))
-      : returnTo(session.returnUrl, sessionUri(session.id))
+    if (identifyUser) return consentPage('sign-in', referenceOf(id))
+    if (session.returnUrl !== undefined) return this.#hold(held, at!, url.searchParams)
+    const reason =
+      'nobody can finish this link: set identifyUser, pass { user } to handleCallback(), or ask with a returnUrl'
+    return this.#undecided('sign-in', id, { code: 'ERR_CONFIGURATION', reason })
+  }
+
+  /** A second visitor goes where the first goes: a reload, a double click, or the visit that a prefetch preceded. */
+  async #again(
+    held: Held<ConsentSession>,
+    isUser: boolean,
+    parameters: URLSearchParams,
+  ): Promise<Response> {
+    const { sessions, settler, waiters } = this.#parts
+    const { id } = held.value
+    const patience = AbortSignal.timeout(SECOND_VISIT_MS)
+    let now = (await sessions.find(id)) ?? held
+    while (now.value.phase === 'exchanging' && !patience.aborted) {
+      await waiters.next(id, patience).catch(() => {})
+      now = (await sessions.find(id)) ?? now
+    }
+    await settler.settleIfLate(now)
+    const { phase, returnUrl, code, ticket } = now.value
+    if (phase === 'code-held' && returnUrl !== undefined) {
+      // The ticket is for the browser that has the code, and this one has it too.
+      if (!sameSecret(code, keptAnswer(parameters))) return consentPage('expired', referenceOf(id))
+      return returnTo(returnUrl, sessionUri(id, ticket))
+    }
+    return this.#answer(now.value, isUser ? undefined : 'page')
+  }
+
+  /** The page, or the return URL where there is one. */
+  #answer({ id, phase, returnUrl }: ConsentSession, only?: 'page'): Response {
+    if (returnUrl === undefined || only === 'page' || phase === 'wrong-user') {
+      return consentPage(pageOf(phase), phase === 'done' ? undefined : referenceOf(id))
+    }
+    return returnTo(returnUrl, sessionUri(id), outcomes[pageOf(phase)] ?? 'failed')
+  }
+
+  #unknown(id: string): Response {
+    const { isVolatile } = this.#parts
+    const code = 'ERR_CONSENT_SESSION'
+    const reason = isVolatile
+      ? 'no such session in this vault, which is in the memory of one OutboundCredentialProvider: several of them, or several processes, need one vault with a store'
+      : 'no such session: it was never made, or was settled and forgotten'
+    return this.#undecided(isVolatile ? 'unknown-here' : 'unknown', id, { code, reason })
+  }
+
+  /** Nothing was decided: the audit trail says why, and the page how to find it there. */
+  #undecided(
+    page: ConsentPage,
+    id: string,
+    why: { readonly code: string; readonly reason: string },
+  ): Response {
+    const reference = referenceOf(id)
+    this.#parts.audit.emit({
+      type: 'callback_failed',
+      ...why,
+      reference,
+      sessionUri: sessionUri(id),
+    })
+    return consentPage(page, reference)
+  }
+
+  async #refuse(held: Held<ConsentSession>, user: UserRef, how: string): Promise<string> {
+    const isSameSubject = user.subject === held.value.user.subject
+    const hint = isSameSubject
+      ? ': the subject is the same and the issuer is not. A user is the pair of both; see identifyUser'
+      : ''
+    const reason = `${how} by another user${hint}`
+    await this.#parts.settler.settle(held, 'wrong-user', { reason, cameAs: user })
+    return reason
   }
 
   /**
@@ -132,13 +187,13 @@ export class ConsentCallback {
     const session = held.value
     // Whoever was shown the link knows the session's name, and may have sent the link to another. The ticket says that
     // this is the browser which the code came with; without it nothing is told, and nothing changes.
-    if (session.phase === 'code-held' && !sameTicket(session.ticket, named?.ticket)) {
+    if (session.phase === 'code-held' && !sameSecret(session.ticket, named?.ticket)) {
       throw new ConsentSessionError()
     }
     if (!sameUser(user, session.user)) {
       if (session.phase !== 'code-held') throw new ConsentSessionError()
-      await this.#parts.settler.settle(held, 'wrong-user', 'completed by another user')
-      throw refusalOf({ ...session, phase: 'wrong-user', reason: 'completed by another user' })
+      const reason = await this.#refuse(held, user, 'completed')
+      throw refusalOf({ ...session, phase: 'wrong-user', reason })
     }
     if (session.phase !== 'code-held') {
       await this.#parts.settler.settleIfLate(held)
@@ -169,24 +224,20 @@ export class ConsentCallback {
     at: RegisteredOAuth2,
     parameters: URLSearchParams,
   ): Promise<Response> {
+    const { settler, sessions, clock } = this.#parts
     const answer = await readAuthorizationResponse(at.server, parameters)
     if (answer.kind === 'invalid') {
-      await this.#parts.settler.settle(held, 'failed', answer.reason)
-      return consentPage('failed')
-    }
-    const kept = new URLSearchParams()
-    for (const name of ['code', 'iss', 'error']) {
-      const value = parameters.get(name)
-      if (value !== null) kept.set(name, value)
+      const { reason } = answer
+      return this.#answer((await settler.settle(held, 'failed', { reason })) ?? held.value, 'page')
     }
     const ticket = randomId()
-    const moved = await this.#parts.sessions.move(held, {
+    const moved = await sessions.move(held, {
       phase: 'code-held',
       ticket,
-      code: kept.toString(),
-      codeHeldUntilMs: this.#parts.clock() + CODE_HELD_MS,
+      code: keptAnswer(parameters),
+      codeHeldUntilMs: clock() + CODE_HELD_MS,
     })
-    if (!moved) return consentPage('expired')
+    if (!moved) return this.#again(held, false, parameters)
     return returnTo(held.value.returnUrl!, sessionUri(held.value.id, ticket))
   }
 
@@ -196,84 +247,40 @@ export class ConsentCallback {
     at: RegisteredOAuth2,
     parameters: URLSearchParams,
   ): Promise<ConsentSession | undefined> {
-    const session = held.value
+    const { settler, exchange } = this.#parts
     const answer = await readAuthorizationResponse(at.server, parameters)
-    if (answer.kind === 'invalid') return this.#parts.settler.settle(held, 'failed', answer.reason)
+    if (answer.kind === 'invalid') return settler.settle(held, 'failed', { reason: answer.reason })
     if (answer.kind === 'error') {
       const phase = answer.error === 'access_denied' ? 'denied' : 'failed'
-      return this.#parts.settler.settle(held, phase, answer.error)
+      return settler.settle(held, phase, { reason: answer.error })
     }
-    const { keeper, kept, settler } = this.#parts
-    const isOver = kept.deadline()
-    const order = await keeper.reserve(session)
-    if (order === undefined) return settler.settle(held, 'expired', NOT_PENDING)
-    // One winner: a second callback, a reload or a prefetch finds the session taken, and the code is sent once.
-    const taken = await this.#take(held, order)
-    if (!taken) return undefined
-    let redeemed: RedeemedCode
-    try {
-      redeemed = await redeemCode(at.server, { ...session, code: answer.code })
-    } catch (error) {
-      const reason = isDeputizeError(error) ? (error.reason ?? error.code) : 'unexpected error'
-      return settler.settle(taken, 'failed', reason)
-    }
-    let settled: ConsentSession | undefined
-    // When the store fails now, the session stays open, and is settled when the grant is written.
-    const consent = { session: { ...taken.value, order }, redeemed, isOver }
-    await kept.keep(consent, async (outcome) => {
-      settled = await this.#settleKept(taken, outcome)
-      await this.#drop(at, redeemed, outcome)
-    })
-    return settled
-  }
-
-  /** Takes the session; where the reply to the write was lost, the number in it says whose it is. */
-  #take(held: Held<ConsentSession>, order: number): Promise<Held<ConsentSession> | undefined> {
-    const { sessions } = this.#parts
-    return insist(async () => {
-      const taken = await sessions.move(held, { phase: 'exchanging', order })
-      if (taken) return taken
-      const now = await sessions.find(held.value.id)
-      return now?.value.phase === 'exchanging' && now.value.order === order ? now : undefined
-    })
-  }
-
-  #settleKept(taken: Held<ConsentSession>, kept: Kept): Promise<ConsentSession | undefined> {
-    const { settler } = this.#parts
-    switch (kept.how) {
-      case 'written':
-        return this.#settleDone(taken, kept.account)
-      case 'ended':
-        return settler.settle(taken, 'expired', DISCONNECTED)
-      default:
-        return settler.settle(taken, 'failed', reasons[kept.how])
-    }
-  }
-
-  /** Written at last, it is done, also where somebody has taken it for too late meanwhile. */
-  async #settleDone(taken: Held<ConsentSession>, account: string) {
-    const { sessions, settler } = this.#parts
-    const settled = await settler.settle(taken, 'done', undefined, account)
-    if (settled) return settled
-    const now = await sessions.find(taken.value.id)
-    if (now?.value.phase !== 'expired' || now.value.reason === DISCONNECTED) return undefined
-    return settler.settle(now, 'done', undefined, account)
-  }
-
-  /**
-   * Gives back the tokens that nothing here will use. Where the user ended the connection, that is what was wanted. Else
-   * another grant of the same account stays, and at most providers revoking any one token ends them all.
-   */
-  async #drop(at: RegisteredOAuth2, redeemed: RedeemedCode, kept: Kept): Promise<void> {
-    if (kept.how !== 'ended' && at.provider.revocation !== 'token') return
-    if (kept.how !== 'written') return giveBack(at.server, redeemed)
-    if (kept.replaced === undefined) return
-    const token = { token: kept.replaced, kind: 'refresh_token' } as const
-    await revokeToken(at.server, token).catch(() => {})
+    return exchange.run(held, at, answer.code)
   }
 }
 
-function sameTicket(given: string | undefined, presented: string | undefined): boolean {
+const outcomes: Partial<Record<ConsentPage, ReturnOutcome>> = {
+  done: 'connected',
+  denied: 'denied',
+  expired: 'expired',
+}
+
+function stateOf(request: Request): string | undefined {
+  const [state, ...more] = new URL(request.url).searchParams.getAll('state')
+  const isOne = state !== undefined && more.length === 0 && /^[A-Za-z0-9_-]{43}$/.test(state)
+  return isOne ? state : undefined
+}
+
+/** What of the answer is kept until the application says who is there. */
+function keptAnswer(parameters: URLSearchParams): string {
+  const kept = new URLSearchParams()
+  for (const name of ['code', 'iss', 'error']) {
+    const value = parameters.get(name)
+    if (value !== null) kept.set(name, value)
+  }
+  return kept.toString()
+}
+
+function sameSecret(given: string | undefined, presented: string | undefined): boolean {
   if (given === undefined || presented === undefined) return false
   return equalBytes(utf8(given), utf8(presented))
 }

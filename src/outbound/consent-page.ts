@@ -23,6 +23,11 @@ const pages = {
     'Sign in to the application in this browser, then open the link again.',
   ],
   unknown: [404, 'Unknown link', 'There is no such link. Go back and start again.'],
+  'unknown-here': [
+    404,
+    'Unknown link',
+    'There is no such link in this process. The application keeps links in memory only: if it runs in several processes, or makes its credential provider several times, give them one vault with a store. Go back and start again.',
+  ],
   invalid: [400, 'Broken link', 'This address is not complete. Go back and start again.'],
   method: [405, 'Not this way', 'Open this address in a browser.'],
   unavailable: [
@@ -45,20 +50,33 @@ const headers = {
   'x-frame-options': 'DENY',
 }
 
-/** A plain page: no script, no style, no image, no text of anybody else. */
-export function consentPage(name: ConsentPage): Response {
+/**
+ * A plain page: no script, no style, no image, no text of anybody else.
+ *
+ * @param reference What the user can tell the operator, who finds it in the audit trail.
+ */
+export function consentPage(name: ConsentPage, reference?: string): Response {
   const [status, title, text] = pages[name]
-  const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1><p>${text}</p></body></html>`
+  const known = reference === undefined ? '' : `<p>Reference: ${reference}</p>`
+  const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1><p>${text}</p>${known}</body></html>`
   return new Response(html, {
     status,
     headers: status === 405 ? { ...headers, allow: 'GET' } : headers,
   })
 }
 
-/** Sends the browser to a registered return URL, with the session's name and nothing else. */
-export function returnTo(returnUrl: string, sessionUri: string): Response {
+/** How a consent ended, as the return URL says it. */
+export type ReturnOutcome = 'connected' | 'denied' | 'failed' | 'expired'
+
+/**
+ * Sends the browser to a registered return URL, with the session's name and the outcome, and nothing else.
+ *
+ * @param outcome Absent while the code waits for `completeAuthorization()`.
+ */
+export function returnTo(returnUrl: string, sessionUri: string, outcome?: ReturnOutcome): Response {
   const url = new URL(returnUrl)
   url.searchParams.set('session', sessionUri)
+  if (outcome !== undefined) url.searchParams.set('outcome', outcome)
   return new Response(null, {
     status: 303,
     headers: {

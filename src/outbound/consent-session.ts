@@ -74,6 +74,11 @@ export function sessionUri(id: string, ticket?: string): string {
   return ticket === undefined ? `${prefix}${id}` : `${prefix}${id}:${ticket}`
 }
 
+/** What a page shows of a session: enough to find it in the audit trail, and no name of it. */
+export function referenceOf(id: string): string {
+  return id.slice(0, 8)
+}
+
 /** The id in a session URI, and the ticket where there is one; `undefined` when it is none. */
 export function readSessionUri(
   uri: unknown,

@@ -18,6 +18,7 @@ import {
   type ConsentSession,
   type ConsentSessions,
   CROWDED_OUT,
+  referenceOf,
   SESSION_LIFETIME_MS,
   sessionIdOf,
   sessionUri,
@@ -186,6 +187,7 @@ export class ConsentStart {
       ...(request.account === undefined ? {} : { account: request.account }),
       scopes: session.scopes,
       sessionUri: sessionUri(session.id),
+      reference: referenceOf(session.id),
     })
     return session
   }
@@ -235,7 +237,7 @@ export class ConsentStart {
   async #crowdOut(id: string): Promise<void> {
     const held = await this.#parts.sessions.find(id)
     if (held?.value.phase !== 'pending') return
-    await this.#parts.settler.settle(held, 'expired', CROWDED_OUT)
+    await this.#parts.settler.settle(held, 'expired', { reason: CROWDED_OUT })
   }
 }
 

@@ -163,14 +163,17 @@ describe('consent against a real OpenID provider', () => {
 })
 
 describe('return URLs', () => {
-  it('sends the browser to the registered return URL with the session and nothing else', async () => {
+  it('sends the browser to the registered return URL with the session and the outcome, and nothing else', async () => {
     const { name, credentials, acting } = somebody()
     const returnUrl = `${rig.origin}/connected`
     const challenge = await challengeOf(credentials.getToken(acting, { ...read, returnUrl }))
     const page = await rig.consent(challenge.authorizationUrl, name)
     const url = new URL(page.url)
     expect(url.origin + url.pathname).toBe(returnUrl)
-    expect([...url.searchParams]).toEqual([['session', challenge.sessionUri]])
+    expect([...url.searchParams]).toEqual([
+      ['session', challenge.sessionUri],
+      ['outcome', 'connected'],
+    ])
     expect(await credentials.authorizationStatus(acting, challenge.sessionUri)).toBe('done')
   })
 
@@ -222,9 +225,12 @@ describe('outcomes', () => {
     expect([page.status, /Not connected/.test(page.body)]).toEqual([200, true])
     expect(await waiting).toBeInstanceOf(ConsentDeniedError)
     expect(await credentials.authorizationStatus(acting, sessionUri)).toBe('denied')
-    expect(events).toEqual([
-      { sessionUri, outcome: 'denied', user: user(name), provider: 'calendar' },
-    ])
+    const reference = /Reference: ([\w-]{8})</.exec(page.body)?.[1]
+    const told = { sessionUri, reference, user: user(name), provider: 'calendar' }
+    expect(events).toEqual([{ ...told, outcome: 'denied', reason: 'access_denied' }])
+    expect(rig.audit).toContainEqual(
+      expect.objectContaining({ type: 'consent_refused', reason: 'access_denied', reference }),
+    )
     const again = await challengeOf(credentials.getToken(acting, read))
     expect(again.sessionUri).not.toBe(sessionUri)
   })
