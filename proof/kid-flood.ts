@@ -1,5 +1,5 @@
 /**
- * A flood of 10,000 tokens with unknown keys: one JWKS fetch a cool-down at most, and good callers hardly notice.
+ * A flood of 10,000 tokens with unknown keys: five JWKS fetches in 30 s at most, and good callers hardly notice.
  *
  *   npm run proof kid-flood
  *
@@ -93,7 +93,9 @@ server.closeAllConnections()
 server.close()
 
 console.log(`answers to ${3 * perCoolDown * COOL_DOWNS} unknown keys:`, Object.fromEntries(codes))
-console.log(`fetches in one cool-down: ${worst} (at most 1); ${fetches} in all`)
+console.log(`fetches in one cool-down: ${worst} (at most 5); ${fetches} in all`)
 console.log(`p99 in the flood: ${slower.toFixed(2)} x of before (at most ${MAX_SLOWER})`)
-const onlyRefused = [...codes.keys()].every((code) => code === 'ERR_UNKNOWN_KEY')
-if (worst > 1 || slower > MAX_SLOWER || !onlyRefused) process.exitCode = 1
+// 401 where the keys were just fetched, 503 once they were fetched five times.
+const refusals = ['ERR_UNKNOWN_KEY', 'ERR_KEYS_UNAVAILABLE']
+const onlyRefused = [...codes.keys()].every((code) => refusals.includes(code))
+if (worst > 5 || slower > MAX_SLOWER || !onlyRefused) process.exitCode = 1

@@ -7,8 +7,12 @@ import { discover, type IssuerMetadata, unavailable } from './issuer-metadata.js
 import { type HeldKeys, KeyList, type WantedKey } from './key-list.js'
 import type { PublicKey } from './public-key.js'
 
-/** A token with an unknown key has the keys fetched again at most this often, however many such tokens come. */
-const UNKNOWN_KEY_COOL_DOWN_MS = 30 * SECOND_MS
+/** Tokens with unknown keys have the keys fetched again this often at most, in this time, however many such tokens come. */
+const UNKNOWN_KEY_FETCHES = 5
+const UNKNOWN_KEY_SPAN_MS = 30 * SECOND_MS
+/** A key that a fetch did not bring is not looked for again for this long. */
+const ABSENT_MS = 10 * SECOND_MS
+const MAX_ABSENT = 1_000
 /** After a fetch that failed, the next one waits for this long; callers get what is held, or an error, at once. */
 const FAILED_FETCH_COOL_DOWN_MS = 5 * SECOND_MS
 /** For this long after a failed fetch, callers are served with held keys while the next fetch runs. */
@@ -44,6 +48,12 @@ export class KeySet implements HeldKeys {
   #discovered: Discovered | undefined
   #held: Held | undefined
   #epoch = 0
+  /** How many good fetches there were. */
+  #round = 0
+  /** When keys were fetched for unknown keys. */
+  #lookedAtMs: number[] = []
+  /** Keys that the last fetches did not bring, and when; the oldest first. */
+  readonly #absent = new Map<string, number>()
   #attemptedAtMs: number | undefined
   #failure: InboundAuthError | undefined
 
@@ -70,6 +80,7 @@ export class KeySet implements HeldKeys {
   }
 
   async find(wanted: WantedKey, clock: Clock): Promise<PublicKey> {
+    const round = this.#round
     if (!isWithin(this.#held?.fetchedAtMs, this.#held?.freshMs ?? 0, clock())) {
       const refreshed = this.#refresh(clock, FAILED_FETCH_COOL_DOWN_MS)
       // In an outage seen a moment ago, nobody waits for the next attempt while held keys may serve.
@@ -82,12 +93,42 @@ export class KeySet implements HeldKeys {
     }
     const key = held.list.select(wanted)
     if (key) return key
-    await this.#refresh(clock, UNKNOWN_KEY_COOL_DOWN_MS)
+    const id = JSON.stringify([wanted.alg, wanted.kid])
+    // What was fetched since the token came says for certain that there is no such key.
+    if (this.#round === round) {
+      if (isWithin(this.#absent.get(id), ABSENT_MS, clock())) throw unknownKey()
+      await this.#lookAgain(clock)
+    }
     const added = this.#held?.list.select(wanted)
     if (added) return added
     // While the issuer cannot be reached, nobody knows whether the key is a new one.
     if (this.#failure) throw unavailable('the key is unknown, and the keys cannot be fetched again')
-    throw new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'no key fits the token' })
+    this.#absent.delete(id)
+    this.#absent.set(id, clock())
+    const [oldest] = this.#absent.keys()
+    if (this.#absent.size > MAX_ABSENT && oldest !== undefined) this.#absent.delete(oldest)
+    throw unknownKey()
+  }
+
+  /**
+   * Fetches the keys for a token whose key is unknown. Joins a fetch that runs, at no charge.
+   *
+   * @throws {@link InboundAuthError} `ERR_KEYS_UNAVAILABLE`: they were fetched too often. Nobody knows whose token it is.
+   */
+  async #lookAgain(clock: Clock): Promise<void> {
+    if (this.#flight.size === 0) {
+      const nowMs = clock()
+      // After a failure callers get an error at once.
+      if (this.#failure && isWithin(this.#attemptedAtMs, FAILED_FETCH_COOL_DOWN_MS, nowMs)) return
+      const recent = this.#lookedAtMs.filter((at) => isWithin(at, UNKNOWN_KEY_SPAN_MS, nowMs))
+      if (recent.length >= UNKNOWN_KEY_FETCHES) {
+        throw unavailable(
+          `the key is unknown, and the keys were fetched ${UNKNOWN_KEY_FETCHES} times in ${UNKNOWN_KEY_SPAN_MS / SECOND_MS} s for such tokens`,
+        )
+      }
+      this.#lookedAtMs = [...recent, nowMs]
+    }
+    await this.#flight.run('keys', () => this.#fetch(clock))
   }
 
   #mayServe(nowMs: number): boolean {
@@ -119,6 +160,7 @@ export class KeySet implements HeldKeys {
         fetchedAtMs: clock(),
         freshMs: document.freshMs,
       }
+      this.#round++
       this.#failure = undefined
     } catch (error) {
       // What is held stays: it may serve on as stale.
@@ -147,4 +189,8 @@ export class KeySet implements HeldKeys {
 /** Whether `nowMs` lies in the span that began at `sinceMs`. A clock that was set back ends the span. */
 function isWithin(sinceMs: number | undefined, spanMs: number, nowMs: number): boolean {
   return sinceMs !== undefined && nowMs >= sinceMs && nowMs - sinceMs < spanMs
+}
+
+function unknownKey(): InboundAuthError {
+  return new InboundAuthError('ERR_UNKNOWN_KEY', { reason: 'no key fits the token' })
 }
