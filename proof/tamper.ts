@@ -11,7 +11,7 @@ import { KMS } from '@aws-sdk/client-kms'
 import { kmsKeys } from '../src/aws/kms-keys.js'
 import { isDeputizeError } from '../src/errors/base.js'
 import { type KeyRing, localKeys } from '../src/vault/key-ring.js'
-import { type RowKey, type RowKind, rowAddress } from '../src/vault/row-key.js'
+import type { RowKey, RowKind } from '../src/vault/row-key.js'
 import type { VaultRow, VaultStore } from '../src/vault/store.js'
 import { tokenVault } from '../src/vault/token-vault.js'
 import { kmsKeyIds, startKms } from '../test/support/kms-double.js'
@@ -27,6 +27,7 @@ const values: Record<RowKind, object> = {
   'consent-session': { state: 'pending', codeVerifier: secret, nonce: secret },
   connections: { accounts: [{ provider: secret, label: 'me' }], pending: [] },
   'signing-keys': { kty: 'EC', crv: 'P-256', d: secret },
+  'rewrap-place': { cursor: secret, keyId: 'k', progress: { seen: 1 } },
 }
 
 /** One row as it lies in the store. */
@@ -52,8 +53,8 @@ async function places(keys: KeyRing): Promise<Place[]> {
     for (const kind of Object.keys(values) as RowKind[]) {
       for (const user of ['u1', 'u2']) {
         const key: RowKey = { kind, owner: ['https://agents.example', 'agent', user] }
-        const id = await rowAddress(vault, key)
         const its = tokenVault({ store: port, keys, name: vault })
+        const id = await its.address(key)
         for (const replaces of [0, 1]) {
           await its.write(key, values[kind], { replaces })
           all.push({ vault, key, id, row: store.get(id)! })

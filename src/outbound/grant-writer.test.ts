@@ -171,7 +171,7 @@ describe('a change that the store would not take', () => {
     expect((await a.read())?.refreshToken).toBe('rt-1')
     expect([a.settled(), a.writer.keeps(target, a.claim.lease)]).toEqual([1, false])
     const next = machine().claim()
-    await pass(100)
+    await pass(500)
     expect((await next).held.value.refreshToken).toBe('rt-1')
   })
 

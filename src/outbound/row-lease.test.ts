@@ -6,7 +6,7 @@ import type { RowKey } from '../vault/row-key.js'
 import type { VaultStore } from '../vault/store.js'
 import { tokenVault } from '../vault/token-vault.js'
 import type { LeaseRow } from './lease-watch.js'
-import { leaseTiming, RowLeases } from './row-lease.js'
+import { leaseTiming, type RowLease, RowLeases } from './row-lease.js'
 
 const row: RowKey = { kind: 'grant', owner: ['x'] }
 const { leaseMs, skewMs } = leaseTiming
@@ -83,7 +83,10 @@ async function dead(options: Parameters<typeof machine>[0] = {}) {
 
 describe('a lease', () => {
   it('is taken by one, in one write, and by the next once it was given back (O28, O30)', async () => {
-    const [a, b] = [machine().lease(), machine().lease()]
+    const machines = [machine(), machine()]
+    for (const { vault } of machines) await vault.address(row) // the index key of the vault
+    steps = []
+    const [a, b] = machines.map((one) => one.lease()) as [RowLease, RowLease]
     expect(await a.take()).toBe(true)
     expect(steps).toEqual(['put'])
     expect(await b.take()).toBe(false)

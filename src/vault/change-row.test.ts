@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
 import { localKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
-import { type RowKey, rowAddress } from './row-key.js'
+import type { RowKey } from './row-key.js'
 import { tokenVault } from './token-vault.js'
 
 const keys = localKeys(new Uint8Array(32).fill(1))
@@ -44,6 +44,8 @@ describe('a change of a row', () => {
     const store = memoryStore()
     const get = vi.fn(store.get)
     const vault = tokenVault({ store: { ...store, get }, keys })
+    await vault.read(key)
+    get.mockClear()
     await Promise.all(
       Array.from({ length: 20 }, () =>
         vault.change<number>(key, ({ value = 0 }) => ({ value: value + 1 })),
@@ -57,7 +59,7 @@ describe('a change of a row', () => {
     const store = memoryStore()
     const vault = tokenVault({ store, keys })
     await vault.write(key, 'old', { replaces: 0 })
-    const id = await rowAddress('default', key)
+    const id = await vault.address(key)
     const row = (await store.get(id))!
     row.sealed[row.sealed.length - 1]! ^= 1
     await store.put(id, row)
@@ -94,7 +96,10 @@ describe('a change of a row', () => {
     afterEach(() => void vi.useRealTimers())
 
     it('gives up where others are first fifty times in a row', async () => {
-      const vault = tokenVault({ store: { ...memoryStore(), put: async () => false }, keys })
+      const store = memoryStore()
+      const vault = tokenVault({ store, keys })
+      await vault.read(key)
+      store.put = async () => false
       const apply = vi.fn(() => ({ value: 1 }))
       const failure = expect(vault.change(key, apply)).rejects.toBeInstanceOf(VaultUnavailableError)
       await vi.advanceTimersByTimeAsync(60_000)

@@ -11,11 +11,11 @@ import { NONCE_BYTES, type Primitives, type RowCipher, TAG_BYTES } from './primi
  *
  *   format (1 byte) | length of key id (2) | key id | commitment (32) | nonce (12) | ciphertext and tag (16 at least)
  *
- * The additional data is: id of the row (64) | version (8) | all that stands before the nonce. The id is a hash of the
- * vault's name, the kind and the owner, so that a row can be sealed anew by whoever knows where it lies. AES-GCM alone
+ * The additional data is: id of the row (64) | version (8) | all that stands before the nonce. The id stands
+ * for the vault's name, the kind and the owner, so that a row can be sealed anew by whoever knows where it lies. AES-GCM alone
  * would let one ciphertext open under two keys; the commitment, an output of the key itself, is compared first.
  */
-const FORMAT = 1
+const FORMAT = 2
 const PREFIX_BYTES = 3
 const COMMITMENT_BYTES = 32
 const ROW_ID_LENGTH = 64
@@ -120,6 +120,13 @@ export class Envelope {
     if (id === undefined) throw garbled()
     this.#last = { id, bytes }
     return id
+  }
+
+  /** @throws {@link KeyUnavailableError} */
+  async newestKeyId(): Promise<string> {
+    const key = await this.#find(undefined)
+    if (key) return key.id
+    throw new KeyUnavailableError({ reason: 'the key ring has no newest key' })
   }
 
   /**

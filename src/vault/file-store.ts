@@ -5,6 +5,7 @@ import { type Clock, HOUR_MS, MINUTE_MS, readClock } from '../clock.js'
 import { ConfigurationError } from '../errors/outbound.js'
 import { checkOptionNames, kindOf } from '../option-names.js'
 import { type Head, headFor, readHead } from './file-head.js'
+import { IdPages } from './id-pages.js'
 import type { VaultRow, VaultScan, VaultStore } from './store.js'
 import { readTimeoutMs, StoreCall } from './store-call.js'
 
@@ -62,6 +63,7 @@ class FileStore implements VaultStore {
   readonly #directory: string
   readonly #timeoutMs: number
   readonly #clock: Clock
+  readonly #pages = new IdPages(SCAN_PAGE_ROWS)
   #checked = false
   #sweptMs = 0
   #sweptTo = ''
@@ -111,13 +113,11 @@ class FileStore implements VaultStore {
   }
 
   async scan(cursor = ''): Promise<VaultScan> {
-    return this.#repeat('scan', async () => {
+    const list = async () => {
       const names = await unlessGone(() => readdir(this.#directory))
-      const all = names === GONE ? [] : names.filter((name) => ROW_ID.test(name) && name > cursor)
-      const ids = all.sort().slice(0, SCAN_PAGE_ROWS)
-      const last = ids.at(-1)
-      return { done: all.length > ids.length && last ? { ids, cursor: last } : { ids } }
-    })
+      return names === GONE ? [] : names.filter((name) => ROW_ID.test(name))
+    }
+    return this.#repeat('scan', async () => ({ done: await this.#pages.page(cursor, list) }))
   }
 
   /** `false`: somebody replaced or removed it before. */

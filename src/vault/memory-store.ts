@@ -1,5 +1,6 @@
 import { type Clock, MINUTE_MS, readClock } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
+import { isIndexRowId } from './row-key.js'
 import type { VaultRow, VaultStore } from './store.js'
 
 /** How many rows a store in memory keeps by default. */
@@ -47,7 +48,17 @@ export function memoryStore(options: MemoryStoreOptions = {}): VaultStore {
 
   /** Rows that are kept for a time only go first: whoever begins a thousand consents must not cost anybody a grant. */
   function makeRoom(): void {
-    while (rows.size >= maxRows) forget(timed.first() ?? rows.keys().next().value!)
+    while (rows.size >= maxRows) {
+      const id = timed.first() ?? leastUsed()
+      if (id === undefined) return
+      forget(id)
+    }
+  }
+
+  /** Never an index row: without it nobody finds the other rows of its vault. */
+  function leastUsed(): string | undefined {
+    for (const id of rows.keys()) if (!isIndexRowId(id)) return id
+    return undefined
   }
 
   return {

@@ -16,9 +16,8 @@ export interface NodeCrypto {
     nonce: Uint8Array,
     options: { readonly authTagLength: number },
   ): NodeCipher & { setAuthTag(tag: Uint8Array): unknown }
-  createHash(algorithm: 'sha256'): {
-    update(bytes: Uint8Array): { digest(encoding: 'hex'): string }
-  }
+  createHash(algorithm: 'sha256'): NodeHash
+  createHmac(algorithm: 'sha256', key: object): NodeHash
   hkdfSync(
     hash: 'sha256',
     key: Uint8Array,
@@ -26,6 +25,10 @@ export interface NodeCrypto {
     info: Uint8Array,
     length: number,
   ): ArrayBuffer
+}
+
+interface NodeHash {
+  update(bytes: Uint8Array): { digest(encoding: 'hex'): string }
 }
 
 interface NodeCipher {
@@ -48,6 +51,11 @@ export function nodePrimitives(crypto: NodeCrypto): Primitives {
 
     // A key object, not bytes: on Node 24 bytes cost four times as much a call.
     cipher: (key) => nodeCipher(crypto, crypto.createSecretKey(key)),
+
+    mac: (bytes) => {
+      const key = crypto.createSecretKey(bytes)
+      return (data) => crypto.createHmac('sha256', key).update(data).digest('hex')
+    },
 
     sha256Hex: (bytes) => crypto.createHash('sha256').update(bytes).digest('hex'),
   }

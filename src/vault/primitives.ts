@@ -14,11 +14,15 @@ export interface RowCipher {
   open(row: Uint8Array, from: number, additional: Uint8Array): MaybePromise<Uint8Array | undefined>
 }
 
+/** HMAC-SHA-256 (RFC 2104) under one key, as lower-case hexadecimal. */
+export type RowMac = (bytes: Uint8Array<ArrayBuffer>) => MaybePromise<string>
+
 /** What the vault needs of a platform's cryptography. */
 export interface Primitives {
   /** HKDF-SHA-256 (RFC 5869) without salt: the input is a uniformly random key. */
   derive(bytes: Uint8Array, purpose: string, length: number): MaybePromise<Uint8Array>
   cipher(key: Uint8Array): MaybePromise<RowCipher>
+  mac(key: Uint8Array): MaybePromise<RowMac>
   /** SHA-256 as lower-case hexadecimal. */
   sha256Hex(bytes: Uint8Array<ArrayBuffer>): MaybePromise<string>
 }

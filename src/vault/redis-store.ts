@@ -47,7 +47,12 @@ end
 if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[1])
 else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
 return 1`
-const SCAN = "return redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])"
+// A server that was started anew keeps its keys in another order: its cursors are others, too.
+const SCAN = `
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
+if ARGV[4] ~= '' and ARGV[4] ~= run then return {} end
+local page = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+return {page[1], page[2], run}`
 
 /**
  * A store on Redis 6 or later, or Valkey, for any number of processes: one string a row, compared and set by a script.
@@ -133,8 +138,10 @@ class RedisStore implements VaultStore {
     }
     const stem = ownPrefixOf(this.#client) + this.#prefix
     const pattern = `${stem.replace(/[*?[\]\\^-]/g, '\\$&')}*`
-    const reply = await call.run(() => part.run(SCAN, [], [from.at, pattern, `${SCAN_PAGE_KEYS}`]))
-    const [next, keys] = reply as [unknown, unknown[]]
+    const run = from.at === '0' ? '' : from.run
+    const arguments_ = [from.at, pattern, `${SCAN_PAGE_KEYS}`, run]
+    const [next, keys, ranOn] = (await call.run(() => part.run(SCAN, [], arguments_))) as unknown[]
+    if (!Array.isArray(keys)) throw call.failure('server_restarted')
     const ids = keys
       .map(textOfReply)
       .filter((key) => key.startsWith(stem))
@@ -143,7 +150,7 @@ class RedisStore implements VaultStore {
     const at = textOfReply(next)
     const on = at === '0' ? { ...from, part: from.part + 1, at } : { ...from, at }
     if (on.part >= parts.length) return { ids }
-    return { ids, cursor: `${on.part} ${on.at} ${names}` }
+    return { ids, cursor: `${on.part} ${on.at} ${textOfReply(ranOn)} ${names}` }
   }
 
   #call(operation: string): StoreCall {
@@ -152,9 +159,9 @@ class RedisStore implements VaultStore {
 }
 
 /** Where a listing goes on: which server, the server's own cursor, and the servers that there were. */
-function readCursor(cursor = '0 0 ') {
-  const [part, at = '0', names = ''] = cursor.split(' ')
-  return { part: Number(part), at, names }
+function readCursor(cursor = '0 0  ') {
+  const [part, at = '0', run = '', names = ''] = cursor.split(' ')
+  return { part: Number(part), at, run, names }
 }
 
 /** Clients give text, or bytes where they were set so. */

@@ -16,9 +16,17 @@ export interface RewrapProgress {
   readonly failed: number
 }
 
+/** Where an earlier run has come to, and what it had counted. */
+export interface RewrapPlace {
+  readonly cursor: string
+  /** The newest key when the run began. Where it is not current any more, the next run begins at the first row. */
+  readonly keyId: string
+  readonly progress: RewrapProgress
+}
+
 /** What `rewrap()` takes. */
 export interface RewrapOptions {
-  /** Stops between rows; what was rewrapped stays so. */
+  /** Stops between rows; what was rewrapped stays so, and the next run goes on near there. */
   readonly signal?: AbortSignal
   /** Called every few rows, and at the end. */
   readonly onProgress?: (progress: RewrapProgress) => void
@@ -31,17 +39,23 @@ export interface RewrapTools {
   readonly store: Pick<VaultStore, 'get' | 'scan'> & {
     put(id: string, row: VaultRow, replaces: number): Promise<boolean>
   }
+  /** Kept in the vault over a crash. */
+  readonly place: {
+    read(): Promise<RewrapPlace | undefined>
+    write(place: RewrapPlace | undefined): Promise<unknown>
+  }
 }
 
 type Outcome = 'rewrapped' | 'skipped' | 'failed'
 
-const ROWS_AT_ONCE = 16
+const ROWS_AT_ONCE = 64
 /** How often another writer may come first before a row is left for the next run. */
 const MAX_ATTEMPTS = 5
 
 /**
  * Seals every row that is not on the newest key anew, page by page. Reads and writes go on meanwhile: a row is written
- * by compare-and-set, so whoever writes it in between wins.
+ * by compare-and-set, so whoever writes it in between wins. After each page the place is kept in the vault, so that a run
+ * that was killed goes on there.
  */
 export async function rewrapRows(
   tools: RewrapTools,
@@ -50,37 +64,74 @@ export async function rewrapRows(
   checkOptionNames(options, 'rewrap()', { signal: true, onProgress: true })
   const { signal, onProgress } = options
   checkFunction(onProgress, 'onProgress')
-  const count = { seen: 0, rewrapped: 0, skipped: 0, failed: 0 }
-  let cursor: string | undefined
-  do {
+  signal?.throwIfAborted()
+  const { page: first, keyId, progress } = await firstPage(tools)
+  const count = { ...progress }
+  for (let page = first; ; ) {
+    await rewrapPage(tools, page.ids, { count, signal, onProgress })
+    const { cursor } = page
+    if (cursor === undefined) break
+    await tools.place.write({ cursor, keyId, progress: { ...count } })
     signal?.throwIfAborted()
-    const page = await tools.store.scan(cursor)
-    for (let at = 0; at < page.ids.length; at += ROWS_AT_ONCE) {
-      signal?.throwIfAborted()
-      const ids = page.ids.slice(at, at + ROWS_AT_ONCE)
-      const outcomes = await settled(ids.map((id) => rewrapRow(tools, id)))
-      for (const outcome of outcomes) count[outcome]++
-      count.seen += ids.length
-      onProgress?.({ ...count })
-      await breath()
-    }
-    if (page.cursor !== undefined && page.cursor === cursor) {
+    page = await tools.store.scan(cursor)
+    if (page.cursor === cursor) {
       throw new VaultUnavailableError({ operation: 'scan', reason: 'its cursor does not move' })
     }
-    cursor = page.cursor
-  } while (cursor !== undefined)
+  }
+  await tools.place.write(undefined)
   return { ...count }
+}
+
+/** The page where a run for the same key was stopped, if the store still knows its cursor; else the first of all. */
+async function firstPage({ envelope, store, place }: RewrapTools) {
+  const kept = await place.read()
+  if (kept && (await envelope.isCurrent(kept.keyId))) {
+    const page = await store.scan(kept.cursor).catch(() => undefined)
+    if (page) return { page, keyId: kept.keyId, progress: kept.progress }
+  }
+  const keyId = await envelope.newestKeyId()
+  const progress = { seen: 0, rewrapped: 0, skipped: 0, failed: 0 }
+  return { page: await store.scan(), keyId, progress }
+}
+
+interface PageRun {
+  readonly count: { seen: number; rewrapped: number; skipped: number; failed: number }
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: ((progress: RewrapProgress) => void) | undefined
+}
+
+/** Many rows at a time: each worker takes the next one that is left. Ends when no row is being written any more. */
+async function rewrapPage(tools: RewrapTools, ids: readonly string[], run: PageRun): Promise<void> {
+  const { count, signal, onProgress } = run
+  let next = 0
+  let stopped = false
+  const work = async () => {
+    while (next < ids.length && !stopped && !signal?.aborted) {
+      const id = ids[next++]!
+      try {
+        const outcome = await rewrapRow(tools, id)
+        count[outcome]++
+        count.seen++
+      } catch (error) {
+        stopped = true
+        throw error
+      }
+      if (count.seen % ROWS_AT_ONCE === 0) {
+        onProgress?.({ ...count })
+        await breath()
+      }
+    }
+  }
+  const workers = Array.from({ length: Math.min(ROWS_AT_ONCE, ids.length) }, work)
+  await Promise.allSettled(workers)
+  await Promise.all(workers)
+  signal?.throwIfAborted()
+  onProgress?.({ ...count })
 }
 
 /** Lets others have the thread: with a store in memory nothing else would. */
 function breath(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0))
-}
-
-/** Waits for all, so that no row is being written any more when one has failed. */
-async function settled(running: readonly Promise<Outcome>[]): Promise<Outcome[]> {
-  await Promise.allSettled(running)
-  return Promise.all(running)
 }
 
 async function rewrapRow({ envelope, store }: RewrapTools, id: string): Promise<Outcome> {

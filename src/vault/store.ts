@@ -27,7 +27,8 @@ export interface VaultScan {
  *   exactly that number (`0`: only when there is no row) and resolves to whether it wrote. The check and the write
  *   are one step, also between processes.
  * - `delete` of a missing row resolves.
- * - `scan` lists the ids of all rows, page by page. A row that is there throughout is listed at least once.
+ * - `scan` lists the ids of all rows, page by page. A row that is there throughout is listed at least once. A cursor is
+ *   good later and in another process, too, or `scan` rejects it.
  * - Any method rejects when the backend is down; the library reports that as `VaultUnavailableError`.
  */
 export interface VaultStore {

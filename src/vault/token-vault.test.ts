@@ -5,7 +5,7 @@ import { KeyUnavailableError, VaultCorruptError, VaultUnavailableError } from '.
 import { Envelope } from './envelope.js'
 import { localKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
-import { type RowKey, type RowKind, rowAddress } from './row-key.js'
+import type { RowKey, RowKind } from './row-key.js'
 import type { VaultRow, VaultStore } from './store.js'
 import { type TokenVault, type TokenVaultOptions, tokenVault } from './token-vault.js'
 
@@ -53,7 +53,7 @@ describe('tokenVault', () => {
       expect(version).toBeGreaterThan(0)
       expect(version).toBeLessThanOrEqual(2 ** 48)
       versions.add(version)
-      await store.delete(await rowAddress('default', key))
+      await store.delete(await vault.address(key))
     }
     expect(versions.size).toBe(50)
     expect(Math.max(...versions)).toBeGreaterThan(2 ** 32)
@@ -85,7 +85,7 @@ describe('tokenVault', () => {
   it('V07 V08 refuses an old row that was put back under the newer version', async () => {
     const store = memoryStore()
     const vault = tokenVault({ store, keys })
-    const id = await rowAddress('default', key)
+    const id = await vault.address(key)
     const version = (await vault.write(key, value, { replaces: 0 }))!
     const old = await store.get(id)
     await vault.write(key, {}, { replaces: version })
@@ -96,7 +96,7 @@ describe('tokenVault', () => {
   it('V26 V32 V19 gives the store nothing but ciphertext, a hash and a version', async () => {
     const put = vi.fn(async () => true)
     await over({ put }).write(key, value, { replaces: 0, keepUntilMs: 5 })
-    const [id, row, options] = put.mock.calls[0] as unknown as [string, VaultRow, unknown]
+    const [id, row, options] = put.mock.calls.at(-1) as unknown as [string, VaultRow, unknown]
     expect(id).toMatch(/^[0-9a-f]{64}$/)
     expect(options).toEqual({ replaces: 0 })
     const { version } = row
@@ -136,7 +136,7 @@ describe('tokenVault', () => {
     const store = memoryStore()
     const vault = tokenVault({ store, keys })
     await vault.write(key, value, { replaces: 0 })
-    const [from, to] = await Promise.all([rowAddress('default', key), rowAddress('default', other)])
+    const [from, to] = await Promise.all([vault.address(key), vault.address(other)])
     expect(to).not.toBe(from)
     expect(await vault.read(other)).toBeUndefined()
     await store.put(to, (await store.get(from))!)
@@ -151,7 +151,7 @@ describe('tokenVault', () => {
     ]
     await one.write(key, value, { replaces: 0 })
     expect(await two.read(key)).toBeUndefined()
-    const [from, to] = await Promise.all([rowAddress('prod', key), rowAddress('test', key)])
+    const [from, to] = await Promise.all([one.address(key), two.address(key)])
     await store.put(to, (await store.get(from))!)
     expect(await refusal(two.read(key))).toBeInstanceOf(VaultCorruptError)
     const stranger = tokenVault({
@@ -241,12 +241,16 @@ describe('tokenVault, when the store fails', () => {
     ],
   ]
   it.each(failures)('V16 a store that %s is never a miss', async (_, fail) => {
-    const vault = over({ get: fail, put: fail })
-    for (const [operation, attempt] of [
-      ['get', vault.read(key)],
-      ['put', vault.write(key, value, { replaces: 0 })],
+    const store = memoryStore()
+    const vault = tokenVault({ store, keys })
+    await vault.read(key)
+    Object.assign(store, { get: fail, put: fail })
+    for (const [operation, vaults, attempt] of [
+      ['get', vault, (one: typeof vault) => one.read(key)],
+      ['put', vault, (one: typeof vault) => one.write(key, value, { replaces: 0 })],
+      ['get', tokenVault({ store, keys }), (one: typeof vault) => one.read(key)],
     ] as const) {
-      const thrown = await refusal(attempt)
+      const thrown = await refusal(attempt(vaults))
       expect(thrown).toBeInstanceOf(VaultUnavailableError)
       expect(thrown).toMatchObject({ retryable: true, reason: 'the store rejected' })
       expect(thrown.message).toContain(`"${operation}"`)
@@ -366,9 +370,10 @@ describe('tokenVault, when the store fails', () => {
     ['nothing', new Uint8Array()],
     ['what is no UTF-8', new Uint8Array([0x22, 0xff, 0x22])],
   ])('V04 a row that opens to %s is corrupt, and is not quoted', async (_, plain) => {
-    const bound = await rowAddress('default', key)
-    const sealed = await new Envelope(keys).seal(plain, bound, 1)
-    const vault = over({ get: async () => ({ sealed, version: 1 }) })
+    const store = memoryStore()
+    const vault = tokenVault({ store, keys })
+    const id = await vault.address(key)
+    await store.put(id, { sealed: await new Envelope(keys).seal(plain, id, 1), version: 1 })
     const thrown = await refusal(vault.read(key))
     expect(thrown).toBeInstanceOf(VaultCorruptError)
     expect(thrown.cause).toBeUndefined()

@@ -1,14 +1,16 @@
 import { isWellFormed, textOf, utf8 } from '../bytes.js'
 import { isDeputizeError } from '../errors/base.js'
 import { VaultCorruptError, VaultUnavailableError } from '../errors/vault.js'
+import { isPromise } from '../maybe-promise.js'
 import { checkOptionNames } from '../option-names.js'
 import { type ApplyChange, changeRow, type RowChange, type RowState } from './change-row.js'
 import { Envelope } from './envelope.js'
 import { type KeyRing, randomKeys } from './key-ring.js'
 import { memoryStore } from './memory-store.js'
 import { platformPrimitives } from './platform-primitives.js'
-import { type RewrapOptions, type RewrapProgress, rewrapRows } from './rewrap.js'
-import { type RowKey, rowAddress } from './row-key.js'
+import { type RewrapOptions, type RewrapPlace, type RewrapProgress, rewrapRows } from './rewrap.js'
+import { RowIndex } from './row-index.js'
+import type { RowKey } from './row-key.js'
 import { RowQueue } from './row-queue.js'
 import type { VaultRow, VaultStore } from './store.js'
 
@@ -29,13 +31,14 @@ export interface Held<T> {
 }
 
 const STORE_DEADLINE_MS = 10_000
+const rewrapPlace: RowKey = { kind: 'rewrap-place', owner: [] }
 
 /** Keeps credentials encrypted at rest. Made by {@link tokenVault}; the library reads and writes it, applications rewrap it. */
 export class TokenVault {
   readonly name: string
   readonly #store: VaultStore
   readonly #envelope: Envelope
-  readonly #primitives = platformPrimitives()
+  readonly #index: RowIndex
   readonly #queue = new RowQueue()
 
   constructor(options: {
@@ -45,7 +48,15 @@ export class TokenVault {
   }) {
     this.name = options.name
     this.#store = options.store
-    this.#envelope = new Envelope(options.keys, { vault: options.name })
+    const primitives = platformPrimitives()
+    this.#envelope = new Envelope(options.keys, { vault: options.name, primitives })
+    this.#index = new RowIndex({
+      name: options.name,
+      envelope: this.#envelope,
+      primitives,
+      store: this.#rows(),
+      monotonic: () => performance.now(),
+    })
   }
 
   /**
@@ -65,7 +76,7 @@ export class TokenVault {
    * @throws {@link VaultUnavailableError} {@link KeyUnavailableError}
    */
   async look<T>(key: RowKey): Promise<RowState<T>> {
-    const id = await rowAddress(this.name, key, this.#primitives)
+    const id = await this.address(key)
     const row = await this.#get(id)
     if (row === undefined) return { value: undefined, version: 0 }
     const { sealed, version } = row
@@ -86,7 +97,7 @@ export class TokenVault {
    * @throws {@link VaultUnavailableError} {@link KeyUnavailableError}
    */
   async change<T>(key: RowKey, apply: ApplyChange<T>): Promise<RowChange<T> | undefined> {
-    const id = await rowAddress(this.name, key, this.#primitives)
+    const id = await this.address(key)
     const row = {
       look: () => this.look<T>(key),
       write: async ({ value, keepUntilMs }: RowChange<T>, replaces: number) =>
@@ -107,7 +118,11 @@ export class TokenVault {
     value: unknown,
     options: { readonly replaces: number; readonly keepUntilMs?: number | undefined },
   ): Promise<number | undefined> {
-    const id = await rowAddress(this.name, key, this.#primitives)
+    if (options.replaces === 0) {
+      const kept = this.#index.keep()
+      if (isPromise(kept)) await kept
+    }
+    const id = await this.address(key)
     const version = options.replaces === 0 ? firstVersion() : options.replaces + 1
     const sealed = await this.#envelope.seal(utf8(JSON.stringify(value)), id, version)
     const row: VaultRow = {
@@ -119,10 +134,15 @@ export class TokenVault {
     return wrote ? version : undefined
   }
 
+  /** The id of a row in the store. @throws As {@link read}. */
+  async address(key: RowKey): Promise<string> {
+    return this.#index.address(key)
+  }
+
   /**
    * Seals every row of the store that is not on the newest key anew, while readers and writers go on. Run it after a key
    * was put in front of the ring; the old key may go when it ends with nothing failed and every process has the new ring.
-   * Started again after a crash or an abort, it skips what is done. Vaults that share the store and the keys are
+   * Started again after a crash or an abort, it goes on after the last page that was done. Vaults that share the store and the keys are
    * rewrapped with it.
    *
    * @throws {@link VaultUnavailableError} {@link KeyUnavailableError} The store or the key ring failed: start it again.
@@ -131,14 +151,26 @@ export class TokenVault {
     return rewrapRows(
       {
         envelope: this.#envelope,
-        store: {
-          get: (id) => this.#get(id),
-          put: (id, row, replaces) => this.#put(id, row, replaces),
-          scan: (cursor) => this.#ask('scan', () => this.#store.scan(cursor)),
+        store: this.#rows(),
+        place: {
+          read: async () => (await this.look<RewrapPlace | null>(rewrapPlace)).value ?? undefined,
+          write: (place) =>
+            this.change(rewrapPlace, ({ value }) =>
+              place || value ? { value: place ?? null } : undefined,
+            ),
         },
       },
       options,
     )
+  }
+
+  /** The methods of the store, with their deadline. */
+  #rows() {
+    return {
+      get: (id: string) => this.#get(id),
+      put: (id: string, row: VaultRow, replaces: number) => this.#put(id, row, replaces),
+      scan: (cursor?: string) => this.#ask('scan', () => this.#store.scan(cursor)),
+    }
   }
 
   async #get(id: string): Promise<VaultRow | undefined> {

@@ -48,6 +48,12 @@ export const webPrimitives: Primitives = {
     }
   },
 
+  async mac(bytes) {
+    const hmac = { name: 'HMAC', hash: 'SHA-256' }
+    const key = await crypto.subtle.importKey('raw', new Uint8Array(bytes), hmac, false, ['sign'])
+    return async (data) => hex(new Uint8Array(await crypto.subtle.sign('HMAC', key, data)))
+  },
+
   async sha256Hex(bytes) {
     return hex(await sha256(bytes))
   },

@@ -42,8 +42,8 @@ async function fill(store: VaultStore): Promise<void> {
   for (let at = 0; at < rows; at++) {
     const key = { kind: 'grant', owner: ['https://idp.example', user, `${at}`] } as const
     const value = { refreshToken: canary, accessTokens: [`${canary} ${'x'.repeat(2_000)}`] }
-    expect(await vault.write(key, value, { replaces: 0 })).toBe(1)
-    expect(await vault.write(key, { ...value, at }, { replaces: 1 })).toBe(2)
+    const version = (await vault.write(key, value, { replaces: 0 }))!
+    expect(await vault.write(key, { ...value, at }, { replaces: version })).toBe(version + 1)
     expect((await vault.read<typeof value>(key))?.value.refreshToken).toBe(canary)
   }
 }
