@@ -20,7 +20,7 @@ export interface RowKey {
 /** Characters of an id that say which vault the row is of; the others say whose it is. */
 const TAG_LENGTH = 16
 const OWNER_LENGTH = 48
-const INDEX_OWNER = '0'.repeat(OWNER_LENGTH)
+const INDEX_OWNER = '000000000000000000000000000000000000000000000000'
 
 /** What the ids of all rows of a vault begin with: a hash of its name. */
 export function vaultTag(vaultName: string, primitives: Primitives): MaybePromise<string> {
