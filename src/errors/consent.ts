@@ -32,9 +32,7 @@ export class AuthorizationRequiredError extends DeputizeError implements Authori
   constructor(
     init: Omit<AuthorizationRequired, 'code' | 'account'> & { account?: string | undefined },
   ) {
-    super(
-      `Provider "${init.provider}" needs the user's consent. Send the user to error.authorizationUrl, then call again.`,
-    )
+    super(`The user must connect ${init.provider} first; the application shows the link.`)
     this.provider = init.provider
     if (init.account !== undefined) this.account = init.account
     this.scopes = init.scopes
@@ -59,8 +57,8 @@ export class AuthorizationRequiredError extends DeputizeError implements Authori
 }
 
 /**
- * The consent that `error` asks for, if it asks for one: through `cause` chains and `AggregateError`s, and also when
- * the error was serialised and parsed. At most 16 steps deep.
+ * The consent that `error` asks for, if it asks for one: through `cause` and `error` chains and `AggregateError`s, and also
+ * when the error was serialised and parsed. At most 16 steps deep.
  */
 export function findAuthorizationRequired(error: unknown): AuthorizationRequired | undefined {
   let level: unknown[] = [error]
@@ -70,8 +68,8 @@ export function findAuthorizationRequired(error: unknown): AuthorizationRequired
       if (typeof value !== 'object' || value === null) continue
       try {
         if (isAuthorizationRequired(value)) return value
-        const { cause, errors } = value as { cause?: unknown; errors?: unknown }
-        next.push(cause)
+        const { cause, error, errors } = value as Record<string, unknown>
+        next.push(cause, error)
         if (Array.isArray(errors)) next.push(...errors.slice(0, 16))
       } catch {
         // A getter threw: there is no consent to find there.

@@ -165,3 +165,35 @@ describe('the callback', () => {
     expect(await page.text()).not.toContain('one vault')
   })
 })
+
+describe('a link', () => {
+  it('is one for two tools that ask at once, with the union of their scopes', async () => {
+    const { credentials, acting, held, callback } = open()
+    held.open()
+    const { authorizationRequired: links } = await credentials.getTokens(acting, [
+      { provider: 'files', scopes: ['read'] },
+      { provider: 'files', scopes: ['write'] },
+    ])
+    expect(links.map((one) => [...one.scopes].sort())).toEqual([['read', 'write']])
+    await credentials.handleCallback(callback(links[0]!))
+    for (const scope of ['read', 'write']) {
+      const token = await credentials.getToken(acting, { provider: 'files', scopes: [scope] })
+      expect(token.value).toBe('at-1')
+    }
+  })
+
+  it('can be had again by its owner, while it is pending', async () => {
+    const { credentials, acting, begin, callback } = open()
+    const link = await begin()
+    const again = await credentials.pendingAuthorization(acting, link.sessionUri)
+    expect(again?.authorizationUrl).toBe(link.authorizationUrl)
+    const mallory = new WorkloadIdentity({ name: 'agent' }).unverifiedUser({ ...ada, subject: 'm' })
+    const other = new WorkloadIdentity({ name: 'agent', issuer: 'https://w.example' })
+    for (const who of [mallory, other.unverifiedUser(ada)]) {
+      const refused = credentials.pendingAuthorization(who, link.sessionUri)
+      await expect(refused).rejects.toMatchObject({ code: 'ERR_CONSENT_SESSION' })
+    }
+    await credentials.handleCallback(callback(link, 'error=access_denied'))
+    expect(await credentials.pendingAuthorization(acting, link.sessionUri)).toBeUndefined()
+  })
+})

@@ -65,6 +65,12 @@ export class Consents {
     return statusOf((await this.#owned(acting, uri)).value.phase)
   }
 
+  /** The challenge again, from the vault; `undefined` once it is settled. */
+  async pending(acting: Acting, uri: string): Promise<AuthorizationRequiredError | undefined> {
+    const { value: session } = await this.#owned(acting, uri)
+    return session.phase === 'pending' ? challengeOf(session) : undefined
+  }
+
   /**
    * Resolves when the consent is done, in whichever process; rejects as soon as it is refused, failed or expired, and
    * when `signal` aborts.

@@ -87,20 +87,19 @@ export class OutboundCredentialProvider implements CredentialSource {
     if (!Array.isArray(requests)) {
       throw new TypeError(`getTokens() takes a list of requests; got ${kindOf(requests)}.`)
     }
-    const results = await Promise.all(
-      requests.map((request) =>
-        this.getToken(acting, request).then(
-          (token): TokenResult => ({ ok: true, token }),
-          (error: unknown): TokenResult => ({ ok: false, error }),
-        ),
-      ),
-    )
-    const authorizationRequired = results.flatMap((result) =>
-      !result.ok && isDeputizeError(result.error, 'ERR_AUTHORIZATION_REQUIRED')
-        ? [result.error as AuthorizationRequiredError]
-        : [],
-    )
-    return { results, authorizationRequired }
+    const ask = (request: TokenRequest) =>
+      this.getToken(acting, request).then(
+        (token): TokenResult => ({ ok: true, token }),
+        (error: unknown): TokenResult => ({ ok: false, error }),
+      )
+    const results = await Promise.all(requests.map(ask))
+    const links = new Map<string, AuthorizationRequiredError>()
+    for (const result of results) {
+      if (result.ok || !isDeputizeError(result.error, 'ERR_AUTHORIZATION_REQUIRED')) continue
+      const challenge = result.error as AuthorizationRequiredError
+      links.set(challenge.sessionUri, challenge)
+    }
+    return { results, authorizationRequired: [...links.values()] }
   }
 
   /**
@@ -198,6 +197,12 @@ export class OutboundCredentialProvider implements CredentialSource {
     await this.#parts.callback.complete(sessionUri, user)
   }
 
+  /** The challenge of a pending consent again; `undefined` once it is settled. @throws {@link ConsentSessionError} */
+  async pendingAuthorization(acting: Acting, sessionUri: string) {
+    checkActing(acting, 'pendingAuthorization')
+    return this.#parts.consents.pending(acting, sessionUri)
+  }
+
   /** @throws {@link ConsentSessionError} There is no such session of this workload and user. */
   async authorizationStatus(acting: Acting, sessionUri: string): Promise<AuthorizationStatus> {
     checkActing(acting, 'authorizationStatus')
@@ -287,9 +292,8 @@ export class OutboundCredentialProvider implements CredentialSource {
 
   /** Ends whatever waits for a consent, and forgets the tokens in memory. */
   close(): void {
-    const { waiters, kept, cache } = this.#parts
-    waiters.close()
-    kept.close()
-    cache?.clear()
+    this.#parts.waiters.close()
+    this.#parts.kept.close()
+    this.#parts.cache?.clear()
   }
 }

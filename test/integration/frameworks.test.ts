@@ -73,7 +73,7 @@ describe('MCP server', () => {
     )
     expect(result.isError).toBe(true)
     expect(findAuthorizationRequired(result)).toBeUndefined()
-    expect(JSON.stringify(result)).toContain("needs the user's consent")
+    expect(JSON.stringify(result)).toContain('The user must connect')
     await server.close()
   })
 
