@@ -22,7 +22,7 @@ import {
 } from './grant.js'
 import { acquired, ended, refreshed, salvaged, suspended } from './grant-changes.js'
 import type { Claim, GrantChange, GrantWriter } from './grant-writer.js'
-import { coolsDown, type Renewal, stillServes, type Wanted } from './plan.js'
+import { coolsDown, ownDefaults, type Renewal, stillServes, type Wanted } from './plan.js'
 import { SharedRefusals } from './shared-refusals.js'
 
 /** A token, and the grant that it is of. */
@@ -260,7 +260,7 @@ async function acquire(
   union: readonly string[],
   how: CallOptions,
 ) {
-  const own = unionScopes(wanted.defaultScopes, wanted.scopes)
+  const own = unionScopes(ownDefaults(wanted), wanted.scopes)
   const ask = async (requested: readonly string[]) => {
     const { resource } = wanted
     const request = { scopes: requested, resource }

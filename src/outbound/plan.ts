@@ -1,6 +1,7 @@
 import type { Flow } from '../providers/provider.js'
 import { MAX_COOL_DOWN_MS } from './failing.js'
 import {
+  consentScopes,
   type Grant,
   missingScopes,
   type StoredToken,
@@ -97,7 +98,7 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
   if (wanted.flow === 'M2M') {
     const renewal: Renewal = {
       step: 'acquire',
-      scopes: unionScopes(wanted.defaultScopes, held?.scopes ?? [], wanted.scopes),
+      scopes: unionScopes(ownDefaults(wanted), held?.scopes ?? [], wanted.scopes),
     }
     return usable ? use(held, renewal) : (resting(grant, wanted, nowMs) ?? renewal)
   }
@@ -123,6 +124,11 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
     missing: active ? missing : missingScopes(wanted.scopes, []),
     ...(grant?.claims === undefined ? {} : { claims: grant.claims }),
   }
+}
+
+/** The default scopes of a token in the agent's own name: without those that only a user's consent can give. */
+export function ownDefaults({ defaultScopes }: Wanted): readonly string[] {
+  return defaultScopes.filter((scope) => !consentScopes.has(scope))
 }
 
 /** What to do while renewing has just failed: the token in hand, however little is left of it, or nothing at all. */

@@ -305,7 +305,7 @@ describe('a token in the agent’s own name', () => {
   it('is asked for with the defaults of the provider', async () => {
     const { obtain } = await withGrant(undefined)
     answers({ access_token: 'a1' })
-    await obtain({ flow: 'M2M', defaultScopes: ['base'] })
+    await obtain({ flow: 'M2M', defaultScopes: ['openid', 'base', 'offline_access'] })
     expect(asked).toEqual(['base read'])
   })
 

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { HOUR_MS } from '../clock.js'
 import { checkOptionNames } from '../option-names.js'
-import { clientOf, readForm, required, sendJson, words } from './form.js'
+import { type ClientAnswer, clientOf, readForm, required, sendJson, words } from './form.js'
 import { type Approval, GrantRefusal, Grants } from './grants.js'
 import { TokenSigner } from './token-signer.js'
 
@@ -20,6 +20,8 @@ export interface AuthorizationServerOptions {
   readonly audience?: string
   /** Lifetime of access tokens in milliseconds, read at every issue. Default: one hour. */
   readonly accessTokenTtlMs?: number | (() => number)
+  /** Answers at `/token` and `/revoke`, for a server with ways of its own. `plain` does and gives what this one would. */
+  readonly answer?: (form: URLSearchParams, plain: () => ClientAnswer) => ClientAnswer
 }
 
 /** A token for whom, for what. */
@@ -65,6 +67,7 @@ export async function startAuthorizationServer(
     user: true,
     audience: true,
     accessTokenTtlMs: true,
+    answer: true,
   })
   const requests: string[] = []
   const state: { served?: AuthorizationServer } = {}
@@ -218,19 +221,28 @@ class AuthorizationServer {
     response: ServerResponse,
     work: (form: URLSearchParams) => object,
   ): Promise<void> {
-    try {
-      const form = await readForm(request)
-      const [id, secret] = clientOf(request, form)
-      if (id !== this.clientId || secret !== this.clientSecret) {
-        throw new GrantRefusal('invalid_client', 'the client id or secret is wrong', 401)
+    const attempt = (give: () => object): ClientAnswer => {
+      try {
+        return { status: 200, body: give() }
+      } catch (error) {
+        if (!(error instanceof GrantRefusal)) throw error
+        const { oauthError, status, message } = error
+        const headers = status === 401 ? { 'www-authenticate': 'Basic realm="token"' } : {}
+        return { status, body: { error: oauthError, error_description: message }, headers }
       }
-      sendJson(response, 200, work(form))
-    } catch (error) {
-      if (!(error instanceof GrantRefusal)) throw error
-      const { oauthError, status, message } = error
-      const challenge = status === 401 ? { 'www-authenticate': 'Basic realm="token"' } : {}
-      sendJson(response, status, { error: oauthError, error_description: message }, challenge)
     }
+    const form = await readForm(request).catch((error: unknown) => error as GrantRefusal)
+    const plain = () =>
+      attempt(() => {
+        if (!(form instanceof URLSearchParams)) throw form
+        const [id, secret] = clientOf(request, form)
+        if (id === this.clientId && secret === this.clientSecret) return work(form)
+        throw new GrantRefusal('invalid_client', 'the client id or secret is wrong', 401)
+      })
+    const { answer } = this.#options
+    const readable = answer !== undefined && form instanceof URLSearchParams
+    const { status, body, headers } = readable ? answer(form, plain) : plain()
+    sendJson(response, status, body, headers)
   }
 
   #token(form: URLSearchParams): object {

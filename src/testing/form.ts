@@ -54,10 +54,18 @@ export function words(text: string | null): readonly string[] {
   return (text ?? '').split(' ').filter((word) => word !== '')
 }
 
+/** What the server is about to answer. */
+export interface ClientAnswer {
+  readonly status: number
+  /** An object is sent as JSON, a text as it is. */
+  readonly body: object | string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 export function sendJson(
   response: ServerResponse,
   status: number,
-  body: object,
+  body: object | string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
   response
@@ -66,5 +74,5 @@ export function sendJson(
       'cache-control': 'no-store',
       ...headers,
     })
-    .end(JSON.stringify(body))
+    .end(typeof body === 'string' ? body : JSON.stringify(body))
 }

@@ -11,4 +11,5 @@ export {
   type RunningFakeSts,
   startFakeSts,
 } from './fake-sts.js'
+export type { ClientAnswer } from './form.js'
 export { describeVaultStore, type StoreContractOptions, type TestRunner } from './store-contract.js'
