@@ -1,5 +1,6 @@
 /**
- * Eight processes that all want the same user's token: one refresh a round, and the grant is never lost.
+ * Eight processes that all want the same user's token: one refresh a round, and the grant is never lost. The clock of one
+ * is a minute ahead, and in one round a process is stopped between its lease and its request, for longer than the lease.
  *
  *   PROOF_COUNT=small npm run proof fleet-refresh    fewer than 200 rounds
  *
@@ -17,7 +18,9 @@ import {
 } from '../test/support/fleet.js'
 
 const PROCESSES = 8
-const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const STOPPED_ROUND = 5
 const rounds = proofCount(200, 10)
 const only = process.argv[2]
 
@@ -55,10 +58,18 @@ for (const { name, missing, open } of fleetStores) {
     const startedMs = performance.now()
     for (let round = 1; round <= rounds; round++) {
       const aheadMs = round * 2 * HOUR_MS
-      const results = await Promise.all(
-        members.map((member) => member.ask({ what: 'get', subject, calls: 3 }, { aheadMs })),
+      const task = { what: 'get', subject, calls: 3 } as const
+      const skewOf = (n: number) => (n === 1 ? MINUTE_MS : 0)
+      const isStopped = round === STOPPED_ROUND
+      const slow = isStopped
+        ? first!.ask(task, { aheadMs, stop: { at: 'put 1 after', signal: 'SIGSTOP' } })
+        : first!.ask(task, { aheadMs })
+      if (isStopped) await first!.stopped()
+      const others = await Promise.all(
+        members.slice(1).map((member, n) => member.ask(task, { aheadMs: aheadMs + skewOf(n + 1) })),
       )
-      const values = results.flat()
+      if (isStopped) first!.child.kill('SIGCONT')
+      const values = [await slow, ...others].flat()
       lost += values.filter((value) => !value?.startsWith('ey')).length
       if (new Set(values).size !== 1) different++
     }

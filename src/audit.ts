@@ -53,6 +53,16 @@ export type AuditEvent = { readonly atMs: number } & (
   | ({ readonly type: 'token_refreshed'; readonly rotated: boolean } & Outbound)
   | ({ readonly type: 'token_refused'; readonly code: string; readonly reason: string } & Outbound)
   | ({ readonly type: 'grant_lost'; readonly reason: string } & Outbound)
+  /**
+   * A new refresh token is in no row, and the old one is spent. `superseded`: another process wrote the row first;
+   * `not_written`: the store did not take it until the process was closed.
+   */
+  | ({
+      readonly type: 'grant_at_risk'
+      readonly reason: 'superseded' | 'not_written'
+    } & Outbound)
+  /** A token is dated more than five minutes ahead: a clock is wrong here, or on the machine that wrote it. */
+  | ({ readonly type: 'clock_differs'; readonly aheadMs: number } & Outbound)
   /** A row of the vault did not open; a consent or a disconnect has replaced it. What it held is lost. */
   | ({
       readonly type: 'corrupt_row_replaced'

@@ -12,6 +12,7 @@ import { ConsentSettler } from './consent-settler.js'
 import { ConsentStart } from './consent-start.js'
 import { ConsentWaiters } from './consent-waiters.js'
 import { Consents } from './consents.js'
+import { grantName } from './grant.js'
 import { GrantKeeper } from './grant-keeper.js'
 import { KeptConsents } from './kept-consents.js'
 import {
@@ -64,6 +65,10 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
   const engine = new RefreshEngine(vault, clock, {
     timing,
     onChanged: (row) => cache?.dropRow(row),
+    onAtRisk: ({ row }, reason) => audit.emit({ type: 'grant_at_risk', reason, ...grantName(row) }),
+    onClockAhead: ({ row }, aheadMs) =>
+      audit.emit({ type: 'clock_differs', aheadMs, ...grantName(row) }),
+    waitUntil: options.waitUntil,
   })
   const consents = new Consents({ sessions, waiters, settler })
   const start = new ConsentStart({ sessions, index, settler, audit, clock, callbackUrl })
@@ -106,6 +111,7 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
     cache,
     index,
     waiters,
+    engine,
     kept,
     start,
     consents,

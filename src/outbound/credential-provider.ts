@@ -17,6 +17,7 @@ import type { Secret } from '../secret.js'
 import type { Acting } from '../workload/acting.js'
 import { apiKeyOf, awsCredentialsOf } from './agent-credentials.js'
 import { type Assembly, assemble } from './assembly.js'
+import { closeParts, type NotWritten } from './closing.js'
 import type { Connection, Disconnected } from './connection-desk.js'
 import { accountsAt, clientOf } from './connections.js'
 import type { AuthorizationStatus } from './consents.js'
@@ -290,10 +291,10 @@ export class OutboundCredentialProvider implements CredentialSource {
     return this.#parts.connections.disconnect(user, at, request.account)
   }
 
-  /** Ends whatever waits for a consent, and forgets the tokens in memory. */
-  close(): void {
-    this.#parts.waiters.close()
-    this.#parts.kept.close()
-    this.#parts.cache?.clear()
+  /** Ends what waits, and writes what the store did not take before: in 15 s at most. Gives what could not be written. */
+  close(): Promise<NotWritten> {
+    return closeParts(this.#parts)
   }
+
+  readonly [Symbol.asyncDispose] = (): Promise<void> => this.close().then(() => {})
 }

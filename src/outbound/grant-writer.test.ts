@@ -36,6 +36,7 @@ function machine(options: { readonly waitUntil?: (work: Promise<unknown>) => voi
   const writer = new GrantWriter(vault, {
     onSettled: () => settled++,
     onAtRisk: (_, why) => atRisk.push(why),
+    monotonic,
     ...options,
   })
   const read = async () => (await vault.read<Grant>(row))?.value

@@ -34,6 +34,8 @@ export interface WriterOptions {
   readonly onSettled: (target: GrantTarget) => void
   /** Told of a grant whose new refresh token is in no row: `superseded` by another process, or `not_written`. */
   readonly onAtRisk: (target: GrantTarget, why: AtRisk) => void
+  /** Time that only goes forward, in milliseconds. */
+  readonly monotonic: () => number
   /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }
@@ -47,6 +49,8 @@ const MAX_UNSAVED = 10_000
 const BACKGROUND_PAUSE_MS = SECOND_MS / 4
 const MAX_BACKGROUND_PAUSE_MS = 2 * SECOND_MS
 const AT_ONCE = 20
+/** A run in the background that was not seen for so long has ended with the request that began it. */
+const BACKGROUND_DEAD_MS = 30 * SECOND_MS
 
 interface Unsaved {
   readonly target: GrantTarget
@@ -74,7 +78,8 @@ export class GrantWriter {
   readonly #vault: TokenVault
   readonly #options: WriterOptions
   readonly #unsaved = new Map<string, Unsaved>()
-  #background: Promise<void> | undefined
+  /** When the run in the background was seen last. */
+  #backgroundSeenMs: number | undefined
   #closed = false
 
   constructor(vault: TokenVault, options: WriterOptions) {
@@ -132,18 +137,23 @@ export class GrantWriter {
     return left.map(({ target }) => target)
   }
 
+  /** One run at a time. */
   #startBackground(): void {
-    if (this.#background || this.#closed) return
-    this.#background = this.#saveAll().finally(() => {
-      this.#background = undefined
+    const nowMs = this.#options.monotonic()
+    const seenMs = this.#backgroundSeenMs
+    if (this.#closed || (seenMs !== undefined && nowMs - seenMs < BACKGROUND_DEAD_MS)) return
+    this.#backgroundSeenMs = nowMs
+    const work = this.#saveAll().finally(() => {
+      this.#backgroundSeenMs = undefined
     })
-    this.#options.waitUntil?.(this.#background)
+    this.#options.waitUntil?.(work)
   }
 
   async #saveAll(): Promise<void> {
     let waitMs = BACKGROUND_PAUSE_MS
     while (this.#unsaved.size > 0 && !this.#closed) {
       await pause(waitMs, true)
+      this.#backgroundSeenMs = this.#options.monotonic()
       waitMs = Math.min(MAX_BACKGROUND_PAUSE_MS, waitMs * 2)
       const once = <T>(write: () => Promise<T>) => write()
       const all = [...this.#unsaved.values()]

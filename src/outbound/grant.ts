@@ -1,6 +1,7 @@
 import { MINUTE_MS } from '../clock.js'
 import type { AuthorizationServer } from '../oauth/server.js'
 import type { TokenAnswer } from '../oauth/token-answer.js'
+import type { UserRef } from '../principal.js'
 import type { Flow, OAuth2Provider } from '../providers/provider.js'
 import type { RowKey } from '../vault/row-key.js'
 import type { Acting } from '../workload/acting.js'
@@ -146,6 +147,30 @@ export function missingScopes(wanted: readonly string[], granted: readonly strin
 /** Every scope of the lists once, in order. */
 export function unionScopes(...lists: readonly (readonly string[])[]): string[] {
   return [...new Set(lists.flat())]
+}
+
+/** Whose grant a row is, by what its key names; for the audit and for messages. */
+export interface GrantName {
+  readonly workload: string
+  readonly workloadIssuer?: string
+  readonly flow: string
+  readonly user?: UserRef
+  readonly provider: string
+  readonly account?: string
+}
+
+/** The other way round from {@link grantKey}. */
+export function grantName({ owner }: RowKey): GrantName {
+  const [workloadIssuer, workload = '', flow = '', issuer, subject, provider = '', , , account] =
+    owner
+  return {
+    workload,
+    ...(workloadIssuer === undefined ? {} : { workloadIssuer }),
+    flow,
+    ...(issuer === undefined || subject === undefined ? {} : { user: { issuer, subject } }),
+    provider,
+    ...(account === undefined ? {} : { account }),
+  }
 }
 
 /** Whose grant, at which client of which server. Scopes and resources are no part of it. */

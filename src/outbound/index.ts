@@ -1,6 +1,8 @@
+export type { NotWritten } from './closing.js'
 export type { Connection, Disconnected } from './connection-desk.js'
 export type { IdentifyUser } from './consent-callback.js'
 export type { AuthorizationSettled } from './consent-settler.js'
 export type { AuthorizationStatus } from './consents.js'
 export { OutboundCredentialProvider, type TokenResult } from './credential-provider.js'
+export type { GrantName } from './grant.js'
 export type { OutboundCredentialProviderOptions } from './options.js'

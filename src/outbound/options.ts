@@ -32,6 +32,12 @@ export interface OutboundCredentialProviderOptions {
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost in `callbackUrl`. */
   readonly allowInsecureLoopback?: boolean
   readonly audit?: AuditSink
+  /**
+   * Keeps the process alive until a promise has settled: for platforms that stop it once a request was answered, such as
+   * Cloudflare Workers (`import { waitUntil } from 'cloudflare:workers'`). Given what is written in the background after
+   * the store failed.
+   */
+  readonly waitUntil?: (work: Promise<unknown>) => void
   /** For tests. */
   readonly clock?: Clock
 }
@@ -46,6 +52,7 @@ const known: KnownOptions<OutboundCredentialProviderOptions> = {
   cache: true,
   allowInsecureLoopback: true,
   audit: true,
+  waitUntil: true,
   clock: true,
 }
 
@@ -65,6 +72,7 @@ export function checkOptions(options: OutboundCredentialProviderOptions): void {
   }
   checkFunction(options.audit, 'audit')
   checkFunction(options.onAuthorizationSettled, 'onAuthorizationSettled')
+  checkFunction(options.waitUntil, 'waitUntil')
 }
 
 /**

@@ -5,9 +5,10 @@ import { SharedWork } from '../shared-work.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
 import { Exchange, type Obtained as Given } from './exchange.js'
 import { emptyGrant, type Grant, type GrantTarget, rowName } from './grant.js'
+import { clockAheadMs, seenAt } from './grant-clock.js'
 import { type AtRisk, GrantWriter } from './grant-writer.js'
 import { planToken, stillServes, type TokenPlan, type Wanted } from './plan.js'
-import { type LeaseTiming, leaseTiming, RowLeases } from './row-lease.js'
+import { type LeaseTiming, leaseTiming, type RowLease, RowLeases } from './row-lease.js'
 import { RowMutex } from './row-mutex.js'
 
 /** What came of it. */
@@ -29,6 +30,8 @@ export interface EngineOptions {
   readonly onChanged?: ((row: string) => void) | undefined
   /** Told of a grant whose new refresh token is in no row. */
   readonly onAtRisk?: ((target: GrantTarget, why: AtRisk) => void) | undefined
+  /** Told of a row whose token is dated so far ahead that a clock is wrong. */
+  readonly onClockAhead?: ((target: GrantTarget, aheadMs: number) => void) | undefined
   /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }
@@ -48,14 +51,22 @@ export class RefreshEngine {
   readonly #leases: RowLeases
   readonly #writer: GrantWriter
   readonly #exchange: Exchange
+  readonly #onClockAhead: (target: GrantTarget, aheadMs: number) => void
+  readonly #running = new Set<Promise<unknown>>()
 
   constructor(vault: TokenVault, clock: Clock, options: EngineOptions = {}) {
     this.#vault = vault
     this.#clock = clock
     const { timing = leaseTiming, onChanged = () => {}, onAtRisk = () => {}, waitUntil } = options
+    this.#onClockAhead = options.onClockAhead ?? (() => {})
     this.#leases = new RowLeases(vault, timing, clock)
     const onSettled = (target: GrantTarget) => onChanged(rowName(target.row))
-    this.#writer = new GrantWriter(vault, { onSettled, onAtRisk, waitUntil })
+    this.#writer = new GrantWriter(vault, {
+      onSettled,
+      onAtRisk,
+      monotonic: timing.monotonic,
+      waitUntil,
+    })
     this.#exchange = new Exchange(vault, this.#writer, clock, onChanged)
   }
 
@@ -70,7 +81,7 @@ export class RefreshEngine {
     wanted: Wanted,
     onAhead: (obtained: Obtained) => void = () => {},
   ): Promise<Obtained> {
-    const held = await this.#vault.read<Grant>(target.row)
+    const held = await this.#read(target)
     const plan = planToken(held?.value, wanted, this.#clock())
     if (plan.step === 'use') {
       // Nobody waits for it. Its failure is written into the row, and there is nobody to throw it at.
@@ -80,6 +91,16 @@ export class RefreshEngine {
     if (plan.step === 'consent') return consentOf(plan)
     this.#refuse(target, plan)
     return this.#fly(target, wanted, held, false)
+  }
+
+  /**
+   * Lets refreshes end that are under way, so that their leases are given back, and writes what is in memory.
+   *
+   * @returns The rows that could not be written.
+   */
+  async close(): Promise<readonly GrantTarget[]> {
+    await Promise.all(this.#running)
+    return this.#writer.close()
   }
 
   /** @throws {@link ServerUnavailableError} {@link ScopeNotGrantedError} The plan is to get nothing. */
@@ -111,10 +132,11 @@ export class RefreshEngine {
     for (let isFresh = true; ; isFresh = false) {
       const shared = await this.#flights.share(key, () => {
         const newest = isFresh && this.#rows.isFree(name)
-        return this.#rows.run(name, async () => {
+        const work = this.#rows.run(name, async () => {
           await this.#writer.catchUp(target)
           return this.#renew(target, wanted, newest ? held : await this.#read(target), ahead)
         })
+        return this.#noted(work)
       })
       // What another request began and did not end may have been sent: the row is read again, and the lease decides.
       if (shared.how === 'dead') continue
@@ -124,6 +146,13 @@ export class RefreshEngine {
       const { lost: _, ...consent } = obtained
       return consent
     }
+  }
+
+  /** What {@link close} waits for. */
+  #noted<T>(work: Promise<T>): Promise<T> {
+    const ended = work.catch(() => {}).finally(() => this.#running.delete(ended))
+    this.#running.add(ended)
+    return work
   }
 
   /** One attempt at a time a row in this process; the lease sees to the other processes. */
@@ -169,7 +198,7 @@ export class RefreshEngine {
             waited = true
           }
         }
-        held = lease.tookOver ? await this.#fence(target) : await this.#read(target)
+        held = await this.#read(target, lease)
       }
     } finally {
       if (!this.#writer.keeps(target, lease)) await lease.release()
@@ -180,8 +209,16 @@ export class RefreshEngine {
     })
   }
 
-  #read(target: GrantTarget): Promise<Held<Grant> | undefined> {
-    return this.#vault.read<Grant>(target.row)
+  /** The row as this machine's clock sees it. */
+  async #read(target: GrantTarget, lease?: RowLease): Promise<Held<Grant> | undefined> {
+    const held = lease?.tookOver
+      ? await this.#fence(target)
+      : await this.#vault.read<Grant>(target.row)
+    if (held === undefined) return undefined
+    const nowMs = this.#clock()
+    const aheadMs = lease?.isLive() ? clockAheadMs(held.value, nowMs) : undefined
+    if (aheadMs !== undefined) this.#onClockAhead(target, aheadMs)
+    return { ...held, value: seenAt(held.value, nowMs) }
   }
 
   /**
@@ -190,7 +227,7 @@ export class RefreshEngine {
    */
   async #fence(target: GrantTarget): Promise<Held<Grant> | undefined> {
     for (;;) {
-      const held = await this.#read(target)
+      const held = await this.#vault.read<Grant>(target.row)
       if (held?.value.refreshToken === undefined) return held
       const { value, version: replaces } = held
       const version = await this.#vault.write(target.row, value, { replaces })

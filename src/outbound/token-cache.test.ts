@@ -27,6 +27,7 @@ function filled(maxTokens = 100) {
         token,
         flow: 'USER_FEDERATION',
         account: undefined,
+        accountReadMs: 0,
         row: 'row',
         scopes: ['read', 'write'],
         usableUntilMs: now + 3_540_000,

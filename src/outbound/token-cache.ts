@@ -37,6 +37,8 @@ export interface CachedToken {
   readonly token: AccessToken
   readonly flow: Flow
   readonly account: string | undefined
+  /** When the user's list of accounts said so, in milliseconds since the epoch. */
+  readonly accountReadMs: number
   /** The row that it is from. */
   readonly row: string
   /** What it serves: the scopes of token and grant together. */

@@ -1,7 +1,7 @@
 import { abortable } from '../abortable.js'
 import { AccessToken } from '../access-token.js'
 import type { Audit, AuditFacts } from '../audit.js'
-import type { Clock } from '../clock.js'
+import { type Clock, MINUTE_MS } from '../clock.js'
 import type { OnAuthorizationRequired, TokenRequest } from '../context/credential-source.js'
 import { isDeputizeError } from '../errors/base.js'
 import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
@@ -35,12 +35,20 @@ type TokenFacts = Omit<Extract<AuditFacts, { type: 'token_served' }>, 'type'>
 /** What was looked up for a request, and whose. */
 interface Found {
   readonly account: string | undefined
+  readonly accountReadMs: number
   readonly obtained: Obtained
   readonly row: string
 }
 
+/** For so long a token is looked up again in its own row alone. A connection that ended shows there; another one does not. */
+const ACCOUNT_MAX_AGE_MS = 5 * MINUTE_MS
+
 /** How often tokens in memory had been dropped when a look-up began. */
 type Since = Pick<TokenCache, 'epoch' | 'ownerEpoch'>
+
+function knowsAccount({ accountReadMs }: CachedToken, nowMs: number): boolean {
+  return nowMs >= accountReadMs && nowMs - accountReadMs < ACCOUNT_MAX_AGE_MS
+}
 
 /** Meets one request for a token: from memory, from the vault, from the server, or by asking the user. */
 export class TokenDesk {
@@ -150,10 +158,16 @@ export class TokenDesk {
     at: RegisteredOAuth2,
     request: Checked,
     flow: Flow,
-    isCheck = false,
+    served?: CachedToken,
   ): Promise<Found> {
-    const account =
-      flow === 'M2M' ? undefined : await this.#account(acting as ActingForUser, at, request)
+    const nowMs = this.#parts.clock()
+    const known = served && knowsAccount(served, nowMs)
+    const account = known
+      ? served.account
+      : flow === 'M2M'
+        ? undefined
+        : await this.#account(acting as ActingForUser, at, request)
+    const accountReadMs = known ? served.accountReadMs : nowMs
     const row = grantKey(acting, flow, at.name, at.provider, account)
     const target = { name: at.name, row, server: at.server }
     const { scopes, resource, rejected } = request
@@ -171,10 +185,10 @@ export class TokenDesk {
     }
     // Told also when the caller has gone meanwhile: the server was asked all the same.
     const obtained = this.#parts.engine.obtain(target, wanted, tellAhead).then((result) => {
-      if (!isCheck || result.how !== 'served') this.#tell(result, facts)
+      if (!served || result.how !== 'served') this.#tell(result, facts)
       return result
     })
-    return { account, row: rowName(row), obtained: await obtained }
+    return { account, accountReadMs, row: rowName(row), obtained: await obtained }
   }
 
   /** Asks the vault about a token that was just served from memory. Nobody waits, and nobody is asked for consent. */
@@ -189,7 +203,7 @@ export class TokenDesk {
       const { signal: _, ...asked } = request
       const { checked, flow } = checkRequest(acting, at, asked)
       const since = this.#since()
-      const { obtained, ...found } = await this.#look(acting, at, checked, flow, true)
+      const { obtained, ...found } = await this.#look(acting, at, checked, flow, served)
       if (obtained.how === 'consent') cache!.drop(served)
       else this.#deliver(acting, at, asked, { ...found, obtained, flow, since })
     } catch (error) {
@@ -210,7 +224,7 @@ export class TokenDesk {
     },
   ): AccessToken {
     const { cache, clock } = this.#parts
-    const { account, row, flow, since } = found
+    const { account, accountReadMs, row, flow, since } = found
     const { how, token: stored, grant } = found.obtained
     const token = new AccessToken(stored.value, {
       tokenType: stored.tokenType,
@@ -227,7 +241,11 @@ export class TokenDesk {
     if (cache && clock() < untilMs && newest) {
       const scopes = flow === 'M2M' ? stored.scopes : intersection(stored.scopes, grant.scopes)
       const renewFromMs = stored.renewFromMs ?? Number.POSITIVE_INFINITY
-      const entry = { token, flow, account, row, scopes, usableUntilMs: untilMs, renewFromMs }
+      const entry = {
+        ...{ token, flow, account, accountReadMs, row, scopes },
+        usableUntilMs: untilMs,
+        renewFromMs,
+      }
       cache.put(acting, asked, entry, clock())
     }
     return token

@@ -12,6 +12,7 @@ import { type RewrapOptions, type RewrapPlace, type RewrapProgress, rewrapRows }
 import { RowIndex } from './row-index.js'
 import type { RowKey } from './row-key.js'
 import { RowQueue } from './row-queue.js'
+import { SharedReads } from './shared-reads.js'
 import type { VaultRow, VaultStore } from './store.js'
 
 /** What {@link tokenVault} takes. */
@@ -40,6 +41,7 @@ export class TokenVault {
   readonly #envelope: Envelope
   readonly #index: RowIndex
   readonly #queue = new RowQueue()
+  readonly #reads = new SharedReads<RowState<unknown>>()
 
   constructor(options: {
     readonly name: string
@@ -77,11 +79,15 @@ export class TokenVault {
    */
   async look<T>(key: RowKey): Promise<RowState<T>> {
     const id = await this.address(key)
+    return this.#reads.read(id, () => this.#open(id)) as Promise<RowState<T>>
+  }
+
+  async #open(id: string): Promise<RowState<unknown>> {
     const row = await this.#get(id)
     if (row === undefined) return { value: undefined, version: 0 }
     const { sealed, version } = row
     try {
-      return { value: parse(await this.#envelope.open(sealed, id, version)) as T, version }
+      return { value: parse(await this.#envelope.open(sealed, id, version)), version }
     } catch (error) {
       if (!isDeputizeError(error, 'ERR_VAULT_CORRUPT')) throw error
       return { value: undefined, version, corrupt: error as VaultCorruptError }

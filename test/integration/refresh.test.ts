@@ -7,7 +7,7 @@ import {
   oauth2,
   VaultUnavailableError,
 } from 'deputize'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { API, type ConsentRig, challengeOf, startConsentRig, user } from '../support/consent-rig.js'
 import {
   type FailingStore,
@@ -152,10 +152,46 @@ describe('refresh on a provider that rotates and ends the family at reuse', () =
     expect(requests()).toBe(1)
   })
 
-  it('is not confused by a clock that goes back (O34)', async () => {
-    const { get, first } = await connected()
-    rig.aheadMs = -2 * HOUR
+  it('serves on when a clock goes back by minutes, and renews when it goes back by hours (O34)', async () => {
+    const { get, first, requests } = await connected()
+    rig.aheadMs = -4 * 60_000
     expect((await get()).value).toBe(first.value)
+    const from = rig.audit.length
+    rig.aheadMs = -2 * HOUR
+    const renewed = (await get()).value
+    expect([renewed === first.value, requests()]).toEqual([false, 1])
+    const told = rig.audit.slice(from).filter((event) => event.type === 'clock_differs')
+    expect(told).toMatchObject([{ provider: 'calendar', flow: 'USER_FEDERATION' }])
+    // Nor is it served when the clock is right again: nobody knows when it ends.
+    rig.aheadMs = 0
+    expect((await get()).value).not.toBe(first.value)
+  })
+
+  it('reads each row once for callers who come at once (P11)', async () => {
+    const { store, open, acting } = await connected()
+    rig.aheadMs += 2 * HOUR
+    const credentials = open({ cache: false })
+    await credentials.connections(acting) // the vault has the key of its index then
+    const gets = vi.spyOn(store, 'get')
+    const puts = store.puts
+    await Promise.all(Array.from({ length: 50 }, () => credentials.getToken(acting, read)))
+    // The accounts, the grant, the grant once the lease was taken; the lease, the grant, and the lease given back.
+    expect([gets.mock.calls.length, store.puts - puts]).toEqual([3, 3])
+    gets.mockClear()
+    await Promise.all(Array.from({ length: 50 }, () => credentials.getToken(acting, read)))
+    expect(gets).toHaveBeenCalledTimes(2)
+  })
+
+  it('reads one row to look a token in memory up again', async () => {
+    const { store, get } = await connected()
+    await get()
+    const gets = vi.spyOn(store, 'get')
+    for (let round = 1; round <= 5; round++) {
+      rig.aheadMs += 11_000
+      await get()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(gets).toHaveBeenCalledTimes(round)
+    }
   })
 
   it('tells every refresh once, whoever shared it', async () => {
@@ -347,6 +383,59 @@ describe('a store that fails', () => {
     rig.aheadMs += 2 * HOUR
     await get()
     expect(requests()).toBe(2)
+  })
+
+  it('at the write after the refresh: it is written though nobody asks this process again (O31)', async () => {
+    const { store, open, get, requests } = await connected()
+    const works: Promise<unknown>[] = []
+    const credentials = open({ waitUntil: (work) => void works.push(work) })
+    rig.aheadMs += 2 * HOUR
+    failAfterClaim(store)
+    await expect(get(credentials)).rejects.toBeInstanceOf(VaultUnavailableError)
+    expect(works).toHaveLength(1)
+    store.failPut = undefined
+    await works[0]
+    await get(open())
+    expect(requests()).toBe(1)
+    rig.aheadMs += 2 * HOUR
+    await get(open())
+    expect(requests()).toBe(2)
+  })
+
+  it('is written when the process closes, and told where it cannot be', async () => {
+    const { store, open, get, requests, acting } = await connected()
+    const closing = open()
+    rig.aheadMs += 2 * HOUR
+    failAfterClaim(store)
+    await expect(get(closing)).rejects.toBeInstanceOf(VaultUnavailableError)
+    store.failPut = undefined
+    expect(await closing.close()).toEqual({ grants: [], consents: 0 })
+    await get(open())
+    expect(requests()).toBe(1)
+
+    const unlucky = open()
+    rig.aheadMs += 2 * HOUR
+    failAfterClaim(store)
+    await expect(get(unlucky)).rejects.toBeInstanceOf(VaultUnavailableError)
+    const from = rig.audit.length
+    const { grants } = await unlucky.close()
+    store.failPut = undefined
+    const name = { provider: 'calendar', flow: 'USER_FEDERATION', user: acting.user }
+    expect(grants).toMatchObject([name])
+    const told = rig.audit.slice(from).filter((event) => event.type === 'grant_at_risk')
+    expect(told).toMatchObject([{ ...name, reason: 'not_written' }])
+  })
+
+  it('frees the row when the process closes in the middle of a refresh', async () => {
+    const { open, get, requests } = await connected()
+    const closing = open()
+    rig.aheadMs += 2 * HOUR
+    const last = get(closing)
+    while (requests() === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    await using _ = closing
+    await closing.close()
+    expect((await last).value).toBe((await get(open())).value)
+    expect(requests()).toBe(1)
   })
 
   it('for a moment at the write after the refresh: the caller does not notice (O31)', async () => {

@@ -41,12 +41,16 @@ export type FleetTask =
   | { readonly what: 'begin'; readonly subject: string }
   | { readonly what: 'callback'; readonly subject: string; readonly url: string }
   | { readonly what: 'disconnect'; readonly subject: string }
+  /** How many steps of the store the order before took. */
+  | { readonly what: 'steps' }
 
 export type FleetOrder = FleetTask & {
   readonly kind: 'order'
   readonly id: number
   readonly aheadMs?: number
   readonly stop?: Stop
+  /** For so long from now on its store fails. */
+  readonly storeFailsMs?: number
 }
 
 export interface FleetAnswer {
@@ -60,6 +64,8 @@ const config = JSON.parse(process.argv[2] ?? '') as FleetConfig
 let aheadMs = 0
 let stop: Stop | undefined
 let counts = new Map<string, number>()
+let before = counts
+let storeFailsUntilMs = 0
 
 function reach(point: string): void {
   if (stop?.at !== point) return
@@ -71,6 +77,7 @@ function reach(point: string): void {
 }
 
 async function through<T>(kind: string, step: () => Promise<T>): Promise<T> {
+  if (kind !== 'fetch' && performance.now() < storeFailsUntilMs) throw new Error('away')
   const count = (counts.get(kind) ?? 0) + 1
   counts.set(kind, count)
   reach(`${kind} ${count} before`)
@@ -115,6 +122,7 @@ const agent = new WorkloadIdentity({ name: 'test-agent' })
 const request = { provider: 'calendar', scopes: ['read'] } as const
 
 async function run(task: FleetTask): Promise<readonly string[]> {
+  if (task.what === 'steps') return [`${(before.get('get') ?? 0) + (before.get('put') ?? 0)}`]
   const acting = agent.unverifiedUser(person(task.subject))
   const code = (error: { code?: string }) => String(error.code)
   if (task.what === 'get') {
@@ -143,6 +151,8 @@ process.on('message', async (order: FleetOrder) => {
   if (order.kind !== 'order') return
   aheadMs = order.aheadMs ?? aheadMs
   stop = order.stop
+  storeFailsUntilMs = performance.now() + (order.storeFailsMs ?? 0)
+  before = counts
   counts = new Map()
   const results = await run(order).catch((error: { code?: string }) => [
     String(error.code ?? error),

@@ -157,7 +157,7 @@ export class FleetMember {
   /** The results; `undefined` when the process ended first. */
   ask(
     task: FleetTask,
-    rest: { readonly aheadMs?: number; readonly stop?: Stop } = {},
+    rest: Pick<FleetOrder, 'aheadMs' | 'stop' | 'storeFailsMs'> = {},
   ): Promise<readonly string[] | undefined> {
     const id = ++this.#last
     return new Promise((resolve) => {
