@@ -562,6 +562,40 @@ describe('after a 401', () => {
     await expect(call(`${api.origin}/never`)).rejects.toThrow('no new token')
   })
 
+  it('O35 an API that refuses every token costs one new token a minute, and not one a call', async () => {
+    const server = await startAuthorizationServer()
+    try {
+      const { issuer, clientId, clientSecret } = server
+      let nowMs = Date.now()
+      const own = new OutboundCredentialProvider({
+        providers: {
+          api: oauth2({
+            ...{ issuer, clientId, clientSecret },
+            origins: ['https://api.example'],
+            allowInsecureLoopback: true,
+          }),
+        },
+        allowInsecureLoopback: true,
+        clock: () => nowMs,
+      })
+      const refusing = authenticatedFetch({
+        provider: 'api',
+        acting: agent.actAsSelf(),
+        credentials: own,
+        fetch: async () => new Response(null, { status: 401 }),
+      })
+      const tokens = () => server.requests.filter((one) => one === 'POST /token').length
+      for (let n = 0; n < 20; n++) expect((await refusing('https://api.example/')).status).toBe(401)
+      expect(tokens()).toBe(2)
+      nowMs += 60_000
+      for (let n = 0; n < 20; n++) await refusing('https://api.example/')
+      expect(tokens()).toBe(3)
+      await own.close()
+    } finally {
+      await server.close()
+    }
+  })
+
   it('O35 many refusals at once cause one new token', async () => {
     await using server = await startAuthorizationServer()
     const good = new Set<string>()

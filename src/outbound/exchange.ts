@@ -18,6 +18,7 @@ import {
   rowName,
   type StoredToken,
   storedToken,
+  tokenFor,
   unionScopes,
 } from './grant.js'
 import { acquired, ended, refreshed, salvaged, suspended } from './grant-changes.js'
@@ -117,7 +118,7 @@ export class Exchange {
     }
     if (renewal.step === 'acquire') {
       const { answer, requested } = await acquire(target, wanted, renewal.scopes, how)
-      const token = storedToken(answer, resource, this.#clock())
+      const token = this.#stored(answer, wanted, claimed)
       const apply = (now: Grant) => acquired(now, answer, token, requested)
       return { inOrder: true, answer, token, change: { claim, apply, spent: undefined } }
     }
@@ -141,9 +142,17 @@ export class Exchange {
     if (!given.inOrder) return given
     this.#refusals.clear(target.name)
     const { tokens: answer } = given
-    const token = storedToken(answer, resource, this.#clock())
+    const token = this.#stored(answer, wanted, claimed)
     const apply = (now: Grant) => refreshed(now, claimed, answer, token)
     return { inOrder: true, answer, token, change: { claim, apply, spent: refreshToken } }
+  }
+
+  #stored(answer: TokenAnswer, wanted: Wanted, claimed: Grant): StoredToken {
+    const token = storedToken(answer, wanted.resource, this.#clock())
+    const before = tokenFor(claimed, wanted.resource)?.value
+    return before !== undefined && before === wanted.rejected
+      ? { ...token, afterRefusal: true }
+      : token
   }
 
   /**

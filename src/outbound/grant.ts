@@ -18,6 +18,8 @@ export interface StoredToken {
   readonly expiresAtMs?: number
   /** From here on it is renewed while it is served. Its own, so that tokens that end together are not renewed together. */
   readonly renewFromMs?: number
+  /** It was got because the resource had refused the token before it. */
+  readonly afterRefusal?: true
 }
 
 /** What the vault holds of one grant: a user's at a provider, or the agent's own (`M2M`). */

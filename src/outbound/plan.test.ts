@@ -60,6 +60,11 @@ const failed = (more: Partial<Grant>, of: Grant = grant, how: Partial<Failing> =
   failing: { code: 'x', sinceMs: now, lastMs: now, count: 1, nextTryMs: now + 1, ...how },
   ...more,
 })
+/** With a token that took the place of one which the resource had refused. */
+const replaced = (agoMs: number): Grant => ({
+  ...grant,
+  tokens: grant.tokens.map((one) => ({ ...one, issuedAtMs: now - agoMs, afterRefusal: true })),
+})
 const refused = (notGranted: string[]): Grant => ({ ...grant, notGranted })
 
 describe('planToken', () => {
@@ -77,6 +82,10 @@ describe('planToken', () => {
     ['a scope never granted', grant, user({ scopes: ['admin'] }), 'consent'],
     ['refused by the resource', grant, user({ rejected: 't' }), 'refresh'],
     ['another was refused', grant, user({ rejected: 'old' }), 'use'],
+    ['its replacement refused as well', replaced(59_999), user({ rejected: 't' }), 'use'],
+    ['the same, a minute later', replaced(60_000), user({ rejected: 't' }), 'refresh'],
+    ['the same, by a clock that went back', replaced(-1), user({ rejected: 't' }), 'refresh'],
+    ['the same, as self', replaced(1), self({ rejected: 't' }), 'use'],
     ['refused, no refresh token', withoutRefresh, user({ rejected: 't' }), 'consent'],
     ['another resource', grant, user({ resource: 'https://b.example' }), 'refresh'],
     ['not honoured any more', { ...withoutRefresh, state: 'needs_consent' }, user(), 'consent'],

@@ -1,3 +1,4 @@
+import { MINUTE_MS } from '../clock.js'
 import type { Flow } from '../providers/provider.js'
 import { MAX_COOL_DOWN_MS } from './failing.js'
 import {
@@ -61,6 +62,15 @@ export function isFresh(token: StoredToken, nowMs: number): boolean {
   return nowMs < (usableUntilMs(token) ?? Number.POSITIVE_INFINITY)
 }
 
+/** A resource that refuses a new token refuses the next one too: it does not get one a call. */
+const REFUSAL_REST_MS = MINUTE_MS
+
+/** Whether the token took the place of one that the resource had refused, a moment ago: then it is not replaced again. */
+function wasJustReplaced(token: StoredToken, nowMs: number): boolean {
+  const sinceMs = nowMs - token.issuedAtMs
+  return token.afterRefusal === true && sinceMs >= 0 && sinceMs < REFUSAL_REST_MS
+}
+
 /** Whether the token should be renewed while it is still good, and renewing it has not just failed. */
 function isDue(grant: Grant, token: StoredToken, nowMs: number): boolean {
   return nowMs >= (token.renewFromMs ?? Number.POSITIVE_INFINITY) && !coolsDown(grant, nowMs)
@@ -86,7 +96,7 @@ export function planToken(grant: Grant | undefined, wanted: Wanted, nowMs: numbe
   const held = grant && tokenFor(grant, wanted.resource)
   const usable =
     held !== undefined &&
-    held.value !== wanted.rejected &&
+    (held.value !== wanted.rejected || wasJustReplaced(held, nowMs)) &&
     isFresh(held, nowMs) &&
     missingScopes(wanted.scopes, held.scopes).length === 0
 
