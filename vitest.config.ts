@@ -13,8 +13,10 @@ export default defineConfig({
   test: {
     environment: 'node',
     pool: 'threads',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Safety nets, for a test that hangs: what is right on a quiet machine is right on a loaded one.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 100_000 } },
     dangerouslyIgnoreUnhandledErrors: false, // a forgotten rejection fails the run
     unstubGlobals: true,
     unstubEnvs: true,

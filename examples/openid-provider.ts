@@ -185,7 +185,7 @@ function signingKeys(): object[] {
 }
 
 /** While it is loaded and built, the provider prints advice for production; anything else printed meanwhile passes. */
-async function withoutNotices<T>(build: () => Promise<T>): Promise<T> {
+export async function withoutNotices<T>(build: () => Promise<T>): Promise<T> {
   const { info, warn } = console
   const isNotice = (first: unknown) =>
     typeof first === 'string' && /oidc-provider (NOTICE|WARNING)/.test(first)

@@ -154,12 +154,11 @@ describe('strict JSON', () => {
     )
   })
 
+  // Quadratic, each would take many minutes: the test's time-out would end it.
   it('takes time in proportion to the text', () => {
-    const keys = Array.from({ length: 20_000 }, (_, n) => `"k${n}":1`).join(',')
-    const began = performance.now()
-    expect(parse(`{${keys}}`).ok).toBe(true)
-    expect(parse(`"${'\\\\'.repeat(200_000)}"`).ok).toBe(true)
-    expect(performance.now() - began).toBeLessThan(1_000)
+    const members = Array.from({ length: 400_000 }, (_, n) => `"k${n}":1`).join(',')
+    expect(parse(`{${members}}`).ok).toBe(true)
+    expect(parse(`"${'\\\\'.repeat(4_000_000)}"`).ok).toBe(true)
   })
 
   it('reads what JSON.parse reads, and accepts nothing else', () => {

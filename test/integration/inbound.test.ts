@@ -3,7 +3,11 @@ import { createServer, type Server } from 'node:http'
 import { InboundAuthError, InboundVerifier, jwtBearer, type Principal } from 'deputize'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Browser } from '../../examples/browser.js'
-import { type RunningOpenIdProvider, startOpenIdProvider } from '../../examples/openid-provider.js'
+import {
+  type RunningOpenIdProvider,
+  startOpenIdProvider,
+  withoutNotices,
+} from '../../examples/openid-provider.js'
 import { signIn } from '../../examples/sign-in.js'
 
 const ES = 'https://es.agent.example'
@@ -233,10 +237,10 @@ describe('key rotation', () => {
     const { port } = server.address() as { port: number }
     const issuer = `http://127.0.0.1:${port}`
     const { default: OpenIdProvider } = await import('oidc-provider')
-    const restart = (kid: string) => {
+    const restart = async (kid: string) => {
       const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
       const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-      const made = new OpenIdProvider(issuer, {
+      const configuration = {
         clients: [
           {
             client_id: 'machine',
@@ -258,8 +262,10 @@ describe('key rotation', () => {
           clientCredentials: { enabled: true },
           resourceIndicators: resources,
         },
-      })
-      current = { provider: made } as RunningOpenIdProvider
+        ttl: { ClientCredentials: 3600 },
+      }
+      const provider = await withoutNotices(async () => new OpenIdProvider(issuer, configuration))
+      current = { provider } as RunningOpenIdProvider
     }
     return { issuer, restart, stop: () => new Promise((done) => server.close(done)) }
   }
@@ -285,10 +291,10 @@ describe('key rotation', () => {
       })
       return ((await response.json()) as { access_token: string }).access_token
     }
-    restart('first')
+    await restart('first')
     const old = await mint()
     expect((await call(verifier, old)).clientId).toBe('machine')
-    restart('second')
+    await restart('second')
     const fresh = await mint()
     aheadMs = 70_000 // an unknown key is looked for again, but not at every request
     expect((await call(verifier, fresh)).clientId).toBe('machine')

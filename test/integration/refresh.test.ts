@@ -44,13 +44,14 @@ const server = (extra: object = {}) =>
     clientSecret: 'agent-secret',
     resource: API,
     allowInsecureLoopback: true,
-    timeoutMs: 500,
+    timeoutMs: 30_000,
     ...extra,
   })
 
 /** The same server and client, its token endpoint behind the proxy: the provider has the name that its redirect URI has. */
-const proxied = () => ({
+const proxied = (timeoutMs = 30_000) => ({
   calendar: server({
+    timeoutMs,
     endpoints: {
       authorization: `${rig.services.issuer}/auth`,
       token: `${proxy.origin}/token`,
@@ -59,12 +60,19 @@ const proxied = () => ({
 })
 
 /** A process with a consented grant, and the means to start others over the same store. */
-async function connected(options: { readonly behindProxy?: boolean } = {}) {
+interface ConnectedOptions {
+  readonly behindProxy?: boolean
+  /** Of a request to the proxy. */
+  readonly timeoutMs?: number
+  readonly timing?: NonNullable<Parameters<ConsentRig['open']>[0]>['timing']
+}
+
+async function connected(options: ConnectedOptions = {}) {
   const name = `user${++people}`
   const store = failingStore()
-  const providers = options.behindProxy ? proxied() : {}
+  const providers = options.behindProxy ? proxied(options.timeoutMs) : {}
   const open = (extra: Parameters<ConsentRig['open']>[0] = {}) =>
-    rig.open({ store, providers, ...extra })
+    rig.open({ store, providers, ...(options.timing && { timing: options.timing }), ...extra })
   const credentials = open()
   rig.serving = credentials
   const acting = rig.agent.unverifiedUser(user(name))
@@ -257,13 +265,12 @@ describe('a transient failure', () => {
     ['a reset connection', 'reset', NetworkError],
     ['silence', 'hang', NetworkError],
   ] as const)('keeps the grant: %s (P06, P08)', async (_, fault, type) => {
-    const { get, requests } = await connected({ behindProxy: true })
+    const timeoutMs = fault === 'hang' ? 2_000 : 30_000
+    const { get, requests } = await connected({ behindProxy: true, timeoutMs })
     rig.aheadMs += 2 * HOUR
     // Silence and a broken connection are tried once more: nobody knows whether the server has acted.
     proxy.faults.push(...(typeof fault === 'string' ? [fault, fault] : [fault]))
-    const before = performance.now()
     const error = await get().catch((reason: unknown) => reason)
-    expect(performance.now() - before).toBeLessThan(2_000)
     expect(error).toBeInstanceOf(type)
     expect(error).toMatchObject({ retryable: true })
     if (typeof fault === 'object' && 'headers' in fault && fault.status === 503) {
@@ -279,13 +286,13 @@ describe('a transient failure', () => {
   })
 
   it('leaves the row free for another process at once', async () => {
-    const { get, open, requests } = await connected({ behindProxy: true })
+    // Who had to wait for the end of the lease would not come back before the test is ended.
+    const timing = { leaseMs: HOUR, skewMs: HOUR }
+    const { get, open, requests } = await connected({ behindProxy: true, timing })
     rig.aheadMs += 2 * HOUR
     proxy.faults.push({ status: 503 })
     await expect(get()).rejects.toBeInstanceOf(OAuthRefusedError)
-    const before = performance.now()
     await get(open())
-    expect(performance.now() - before).toBeLessThan(1_000)
     expect(requests()).toBe(1)
   })
 
@@ -299,7 +306,8 @@ describe('a transient failure', () => {
   ] as const)(
     'does not keep a token that is still good from being served: %j (P06)',
     async (fault) => {
-      const { get, first } = await connected({ behindProxy: true })
+      const timeoutMs = fault === 'hang' ? 2_000 : 30_000
+      const { get, first } = await connected({ behindProxy: true, timeoutMs })
       rig.aheadMs = HOUR - 30_000
       proxy.faults.push(fault)
       expect((await get()).value).toBe(first.value)
@@ -511,7 +519,7 @@ describe('leases', () => {
     const rows = memoryStore()
     // The store as the slow process has it: a process that stands still renews nothing.
     const store = failingStore(rows)
-    const timing = { leaseMs: 600, skewMs: 100, pollMs: 20 }
+    const timing = { leaseMs: 2_000, skewMs: 1_000, pollMs: 20 }
     let stopped: (() => void) | undefined
     let asked!: () => void
     const standsStill = new Promise<void>((resolve) => {
@@ -558,7 +566,13 @@ describe('leases', () => {
     const second = quick.getToken(acting, read).finally(() => {
       settled = true
     })
-    await new Promise((resolve) => setTimeout(resolve, 2_000))
+    // One lease is renewed four times: after eight writes two leases would have ended.
+    let renewals = 0
+    store.failPut = () => {
+      renewals++
+      return false
+    }
+    await expect.poll(() => renewals).toBeGreaterThan(8)
     expect([settled, hostile.tokenRequests().length - before]).toEqual([false, 0])
     store.failPut = () => true
     const token = await second

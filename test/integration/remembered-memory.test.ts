@@ -18,12 +18,8 @@ const list = (length: number, item: () => unknown) => Array.from({ length }, ite
 describe('what a verifier remembers', () => {
   it.each<[string, () => object]>([
     ['empty objects', () => ({ many: list(3000, () => ({})) })],
-    ['empty arrays', () => ({ many: list(3000, () => []) })],
-    ['small objects', () => ({ many: list(1200, () => ({ a: 1 })) })],
     ['objects of one shape each', () => ({ many: list(700, () => ({ [`k${unique++}`]: 1 })) })],
     ['members', () => Object.fromEntries(list(700, () => [`k${unique++}`, 1]) as [string, 1][])],
-    ['fractions', () => ({ many: list(800, () => unique++ + 0.5) })],
-    ['short strings', () => ({ many: list(1000, () => `é${unique++}`) })],
     ['characters of two bytes', () => ({ many: `${'a'.repeat(9000)}€${unique++}` })],
     ['scopes', () => ({ scope: list(1500, () => (unique++).toString(36)).join(' ') })],
     ['audiences', () => ({ aud: ['me', ...list(1000, () => `a${unique++}`)] })],

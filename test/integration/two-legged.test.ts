@@ -65,7 +65,7 @@ function open(extra: object = {}, store: VaultStore = memoryStore()) {
         clientId: 'agent',
         clientSecret: SECRET,
         allowInsecureLoopback: true,
-        timeoutMs: 1_000,
+        timeoutMs: 30_000,
         ...extra,
       }),
     },
@@ -225,17 +225,15 @@ describe('bad input', () => {
   })
   afterAll(() => hostile[Symbol.asyncDispose]())
 
-  const at = (extra: object = {}) => open({ issuer: hostile.issuer, timeoutMs: 400, ...extra })
+  const at = (extra: object = {}) => open({ issuer: hostile.issuer, ...extra })
   const ask = (credentials = at()) => credentials.getToken(self, { provider: 'api', scopes: ['a'] })
 
   async function failure(credentials?: OutboundCredentialProvider) {
-    const before = performance.now()
     const error = (await ask(credentials).then(
       () => undefined,
       (reason: unknown) => reason,
     )) as { message: string; retryable: boolean; reason?: string } | undefined
     if (!error) throw new Error('It was no failure')
-    expect(performance.now() - before).toBeLessThan(1_500)
     const text = printed(error)
     for (const canary of [SECRET, 'canary-in-body', Buffer.from(SECRET).toString('base64')]) {
       expect(text).not.toContain(canary)
@@ -303,7 +301,8 @@ describe('bad input', () => {
       hostile.routes.set(metadata, honestMetadata)
       hostile.routes.set(path, reply)
       const from = hostile.received.length
-      const error = await failure()
+      // Short only where the server keeps silent.
+      const error = await failure(reason === 'timeout' ? at({ timeoutMs: 400 }) : at())
       expect(error, path).toBeInstanceOf(type)
       if (reason) expect(error.reason).toBe(reason)
       expect(error.message).toMatch(/Check|Try again|try again|Configure/)
@@ -313,7 +312,7 @@ describe('bad input', () => {
   })
 
   it('recovers from a server that hung, without a poisoned flight (D08)', async () => {
-    const credentials = at()
+    const credentials = at({ timeoutMs: 2_000 })
     hostile.routes.set('/token', hang)
     const failed = await Promise.allSettled(Array.from({ length: 20 }, () => ask(credentials)))
     expect(failed.every((one) => one.status === 'rejected')).toBe(true)
@@ -328,13 +327,13 @@ describe('bad input', () => {
 
   it.each([
     ['seconds', () => '7', 7_000],
-    ['a date', () => new Date(Date.now() + 60_000).toUTCString(), 60_000],
+    ['a date', () => new Date(Date.now() + 3_600_000).toUTCString(), 600_000],
     ['far too many seconds', () => '999999', 600_000],
     ['the past', () => new Date(0).toUTCString(), 0],
   ])('Retry-After in %s is told (P06)', async (_, value, ms) => {
     hostile.routes.set('/token', replyJson({}, 503, { 'retry-after': value() }))
     const { retryAfterMs } = (await failure()) as unknown as { retryAfterMs: number }
-    expect(Math.abs(retryAfterMs - ms)).toBeLessThan(2_000)
+    expect(retryAfterMs).toBe(ms)
   })
 
   it('a secret that the server echoes is in no error (O25)', async () => {

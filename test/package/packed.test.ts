@@ -35,7 +35,7 @@ beforeAll(() => {
   writeFileSync(join(folder, 'package.json'), '{ "name": "user", "private": true }')
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
   run('npm', ['install', ...quiet, `./${result.filename}`])
-}, 120_000)
+})
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -153,5 +153,5 @@ describe('installed', () => {
     })
     node(outputText, 'first.mjs') // throws when it exits with anything but 0
     expect(readdirSync(folder)).toContain('first.mjs')
-  }, 60_000)
+  })
 })

@@ -171,7 +171,7 @@ function honestProviders(issuer: string): Record<string, Provider> {
     clientId: 'agent',
     clientSecret: 'agent-secret',
     allowInsecureLoopback: true,
-    timeoutMs: 2_000,
+    timeoutMs: 30_000,
   }
   return {
     calendar: oauth2({ ...common, resource: API }),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'vite'
 import { root } from '../../scripts/subpaths.js'
-import { openStore, type StoreSpec } from './open-store.js'
+import { nodeSqlite, openStore, type StoreSpec } from './open-store.js'
 import type { ChildTask } from './store-child.js'
 
 /** A fresh id of a row. */
@@ -14,7 +14,7 @@ export function newId(): string {
 }
 
 /** `store-child.ts` as one file that any Node runs and that starts at once. */
-export async function buildChild(): Promise<{ readonly file: string; close(): void }> {
+export async function buildChild(): Promise<{ readonly file: string; [Symbol.dispose](): void }> {
   const cache = join(root, '.cache') // inside the project, so that it finds the packages
   mkdirSync(cache, { recursive: true })
   const outDir = mkdtempSync(join(cache, 'store-child-'))
@@ -26,7 +26,7 @@ export async function buildChild(): Promise<{ readonly file: string; close(): vo
   })
   return {
     file: join(outDir, 'store-child.js'),
-    close: () => rmSync(outDir, { recursive: true, force: true }),
+    [Symbol.dispose]: () => rmSync(outDir, { recursive: true, force: true }),
   }
 }
 
@@ -37,40 +37,43 @@ export function startChild(file: string, task: ChildTask, node = process.execPat
   })
 }
 
-/** Runs four processes over one row, and gives the number that each printed last. */
-async function four(task: ChildTask, stopped: boolean): Promise<number[]> {
-  const program = await buildChild()
-  try {
-    return await Promise.all(
-      Array.from({ length: 4 }, async () => {
-        const child = startChild(program.file, task)
-        let output = ''
-        child.stdout?.on('data', (chunk) => {
-          output += chunk
-        })
-        // Wherever it is, it stands still for longer than the others take for a write.
-        const stopping = setInterval(
-          () => {
-            if (!stopped) return
-            child.kill('SIGSTOP')
-            setTimeout(() => child.kill('SIGCONT'), 60)
-          },
-          100 + Math.random() * 50,
-        )
-        await new Promise((resolve) => child.once('close', resolve))
-        clearInterval(stopping)
-        return Number(/^(?:wins|turns) (\d+)$/m.exec(output)?.[1])
-      }),
-    )
-  } finally {
-    program.close()
-  }
+export interface FourOptions {
+  /** Each stands still now and then, for longer than the others take for a write. Default: false. */
+  readonly stopped?: boolean
+  /** The Node that they run in. Default: this one. */
+  readonly node?: string
 }
 
-/** Has four processes add to one row at once. Gives what each won, and the version in the end. */
-export async function hammer(spec: StoreSpec, increments: number, stopped = false) {
+/** Runs four processes over one row, and gives the number that each printed last. */
+async function four(task: ChildTask, { stopped, node }: FourOptions): Promise<number[]> {
+  using program = await buildChild()
+  return await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const child = startChild(program.file, task, node)
+      let output = ''
+      child.stdout?.on('data', (chunk) => {
+        output += chunk
+      })
+      const stopping = setInterval(
+        () => {
+          if (!stopped) return
+          child.kill('SIGSTOP')
+          setTimeout(() => child.kill('SIGCONT'), 60)
+        },
+        100 + Math.random() * 50,
+      )
+      await new Promise((resolve) => child.once('close', resolve))
+      clearInterval(stopping)
+      return Number(/^(?:wins|turns) (\d+)$/m.exec(output)?.[1])
+    }),
+  )
+}
+
+/** Has four processes add to one row at once. Gives what each won, and the version in the end, where this Node can open the store. */
+export async function hammer(spec: StoreSpec, increments: number, options: FourOptions = {}) {
   const id = newId()
-  const wins = await four({ ...spec, id, increments }, stopped)
+  const wins = await four({ ...spec, id, increments }, options)
+  if (spec.kind === 'sqlite' && !nodeSqlite()) return { wins, version: undefined }
   const { store, close } = await openStore(spec)
   const version = (await store.get(id))?.version
   await close()
@@ -78,11 +81,11 @@ export async function hammer(spec: StoreSpec, increments: number, stopped = fals
 }
 
 /** Has four processes create and delete one row in turns. Gives how often each was alone. */
-export async function takeTurns(spec: StoreSpec, turns: number, stopped = false) {
+export async function takeTurns(spec: StoreSpec, turns: number, options: FourOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'deputize-turns-'))
   const marker = join(folder, 'marker')
   try {
-    return await four({ ...spec, id: newId(), turns, marker }, stopped)
+    return await four({ ...spec, id: newId(), turns, marker }, options)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
