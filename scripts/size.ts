@@ -6,8 +6,11 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'tsup'
 import { productionPackages, root } from './subpaths.js'
 
-/** jose and oauth4webapi stay outside: they are packages of their own. */
-const ROOT_LIMIT_BYTES = 60_000
+/**
+ * jose and oauth4webapi stay outside: they are packages of their own. The strict readers of token answers and metadata,
+ * leases in rows of their own, and the order of consents brought it from 58,000 to 71,000.
+ */
+const ROOT_LIMIT_BYTES = 72_000
 const PACKAGES_LIMIT = 8
 
 const outDir = mkdtempSync(join(tmpdir(), 'size-'))

@@ -11,7 +11,7 @@ import { root } from '../../scripts/subpaths.js'
 import { initdb, postgresServer, redisServer } from '../integration/binaries.js'
 import { startPostgres } from '../integration/postgres.js'
 import { type RunningRedis, startRedis } from '../integration/redis.js'
-import type { FleetAnswer, FleetConfig, FleetOrder, FleetTask, Stop } from './fleet-process.js'
+import type { FleetAnswer, FleetConfig, FleetOrder, FleetTask } from './fleet-process.js'
 import { serveStore } from './fleet-store.js'
 import { nodeSqlite, type StoreSpec } from './open-store.js'
 
