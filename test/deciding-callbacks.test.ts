@@ -82,6 +82,13 @@ it('lets callers in by good answers', async () => {
 
 describe.each<[string, (answer: () => unknown) => Promise<unknown>, good?: string[]]>([
   ['profile.isClient', (isClient) => askBearer({ profile: { isClient } })],
+  [
+    'profile.isClient of a token without sub',
+    (isClient) =>
+      askBearer({ profile: { isClient, tokensWithoutSubject: 'client' } }, clock, {
+        sub: undefined,
+      }),
+  ],
   ['profile.refuse', (refuse) => askBearer({ profile: { refuse } })],
   ['the clock of a verifier', (its) => askBearer({}, its, { exp: 1 }), ['a number']],
   ['any other clock', async (its) => readClock(its as () => number)(), ['a number']],

@@ -121,11 +121,23 @@ export function isOwnWithoutSubject(
 ): boolean {
   if (claims.sub !== undefined || profile.tokensWithoutSubject !== 'client') return false
   if (client === undefined) throw badClaims('the token has neither sub nor a client')
-  const names = claims.username !== undefined || claims.preferred_username !== undefined
-  if (names || profile.isClient?.(claims) === false) {
+  refuseUserNames(claims)
+  if (profile.isClient && !checkDecision(profile.isClient(claims), 'profile.isClient')) {
     throw badClaims("sub is missing, and the token is not a client's own")
   }
   return true
+}
+
+/** Members that name a user beside `sub`, or instead of it: RFC 7662, OpenID Connect, and the large servers. */
+const userNames = ['username', 'preferred_username', 'user_name', 'user_id', 'email', 'upn']
+
+/** @throws {@link InboundAuthError} `ERR_BAD_CLAIMS`: a token without a subject names a user, so that it is no client's own. */
+export function refuseUserNames(claims: JsonObject): void {
+  const name = userNames.find((one) => claims[one] !== undefined)
+  if (name === undefined) return
+  throw badClaims(
+    `the token has no subject, but ${name} names a user: a client's own token has none`,
+  )
 }
 
 /** How many lists of scopes are remembered, and of which length. */

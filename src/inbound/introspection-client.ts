@@ -78,6 +78,7 @@ export class IntrospectionClient {
       if (!claims) throw unavailable('too many introspections are under way')
       this.#know(id, claims.active === true)
       if (claims.active !== true) {
+        this.#kept.delete(id) // a clock that is set back must not bring back what was said before
         throw new InboundAuthError('ERR_TOKEN_INACTIVE', { reason: 'the issuer says: not active' })
       }
       this.#keep(id, claims, clock())

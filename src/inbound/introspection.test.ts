@@ -203,6 +203,14 @@ describe('introspection', () => {
       asClient,
       /username names a user/,
     ],
+    ...['preferred_username', 'user_name', 'user_id', 'email', 'upn'].map(
+      (member): [string, object, Partial<IntrospectionOptions>, RegExp] => [
+        `no sub, but ${member}`,
+        { sub: undefined, [member]: 'ann' },
+        asClient,
+        new RegExp(`${member} names a user`),
+      ],
+    ),
     ['sub null', { sub: null }, asClient, /sub is not/],
     ['sub empty', { sub: '' }, asClient, /sub is not/],
     ['sub a number', { sub: 7 }, asClient, /sub is not/],

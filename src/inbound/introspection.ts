@@ -11,7 +11,13 @@ import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { makePrincipal, type Principal } from '../principal.js'
 import { Secret, type SecretInput } from '../secret.js'
 import { isJsonObject, type JsonObject } from '../strict-json.js'
-import { clientOf, isOwnToken, refuseOtherUses, scopesOf } from './access-token-claims.js'
+import {
+  clientOf,
+  isOwnToken,
+  refuseOtherUses,
+  refuseUserNames,
+  scopesOf,
+} from './access-token-claims.js'
 import type { Authenticator, Recognition } from './authenticator.js'
 import { applyCallerRules, type CallerRules, checkCallers } from './caller-rules.js'
 import { applyClaimRules, type ClaimRule, checkClaimRules } from './claim-rules.js'
@@ -46,7 +52,8 @@ export interface IntrospectionOptions {
   readonly subjectClaim?: string | undefined
   /**
    * `'client'`: a token whose answer names no user is the client's own, and the principal has no `user`. Default: it is
-   * refused, since RFC 7662 lets a server leave out whose token it is.
+   * refused, since RFC 7662 lets a server leave out whose token it is. An answer that has a `username`,
+   * `preferred_username`, `user_name`, `user_id`, `email` or `upn` is refused all the same.
    */
   readonly tokensWithoutSubject?: 'client' | undefined
   /** How long an answer serves again. Milliseconds, 0 to 60 000; default 10 000. A token revoked meanwhile is still accepted. */
@@ -228,10 +235,11 @@ function subjectOf(rules: Rules, claims: JsonObject, clientId: string | undefine
       `the answer has no ${subjectClaim}, so that nobody knows whose token it is: set subjectClaim to the member that names the user, or tokensWithoutSubject: 'client' if such tokens are the clients' own`,
     )
   }
-  const { sub, username } = claims
-  if (username !== undefined || (sub !== undefined && sub !== clientId)) {
+  refuseUserNames(claims)
+  const { sub } = claims
+  if (sub !== undefined && sub !== clientId) {
     throw badClaims(
-      `the answer has no ${subjectClaim}, but ${sub === undefined ? 'username' : 'sub'} names a user: a client's own token has neither`,
+      `the answer has no ${subjectClaim}, but sub names a user: a client's own token has neither`,
     )
   }
   if (clientId === undefined)

@@ -82,6 +82,10 @@ describe('jwtBearer', () => {
     [{ sub: undefined, client_id: undefined }, ownless, 'ERR_BAD_CLAIMS'],
     [{ sub: undefined, username: 'ann' }, ownless, 'ERR_BAD_CLAIMS'],
     [{ sub: undefined, preferred_username: null }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, user_name: 'ann' }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, user_id: 'ann' }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, email: 'ann@example.com' }, ownless, 'ERR_BAD_CLAIMS'],
+    [{ sub: undefined, upn: 'ann' }, ownless, 'ERR_BAD_CLAIMS'],
     [{ sub: null }, ownless, 'ERR_BAD_CLAIMS'],
     [{ sub: '' }, ownless, 'ERR_BAD_CLAIMS'],
   ])(

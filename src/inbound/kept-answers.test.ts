@@ -103,6 +103,19 @@ describe('an introspection that is kept', () => {
     claims = { active: false }
     expect(await codeOf(verifier.verifyToken('b'))).toBe('ERR_TOKEN_INACTIVE')
   })
+
+  it('does not come back with the clock once the issuer has said that the token is not active', async () => {
+    const verifier = make()
+    const active = claims
+    await verifier.verifyToken('a')
+    clock.advance(60_000)
+    claims = { active: false }
+    expect(await codeOf(verifier.verifyToken('a'))).toBe('ERR_TOKEN_INACTIVE')
+    clock.advance(-30_000)
+    expect(await codeOf(verifier.verifyToken('a'))).toBe('ERR_TOKEN_INACTIVE')
+    claims = active
+    expect((await verifier.verifyToken('a')).subject).toBe('u1')
+  })
 })
 
 describe('what STS said of a signature', () => {

@@ -12,8 +12,9 @@ export interface TokenProfile {
   /** Accepts `scope` as a list of strings, too, as Spring Authorization Server writes it. Default: a list is refused. */
   readonly scopeLists?: boolean | undefined
   /**
-   * `'client'`: a token without `sub` is the client's own, and the principal has no `user`. One that has a `username` or a
-   * `preferred_username`, or that `isClient` says no to, is refused all the same. Default: every token needs `sub`.
+   * `'client'`: a token without `sub` is the client's own, and the principal has no `user`. One that has a `username`,
+   * `preferred_username`, `user_name`, `user_id`, `email` or `upn`, or that `isClient` says no to, is refused all the same.
+   * Default: every token needs `sub`.
    */
   readonly tokensWithoutSubject?: 'client' | undefined
   /** Why this is no access token of the issuer; `undefined` when it is one. The text goes into the error's `reason`. */
