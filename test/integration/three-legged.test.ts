@@ -448,8 +448,8 @@ describe('waiting', () => {
   it('goes on at once when it was finished here', async () => {
     // No look at the store brings it: the timer between two looks never fires.
     const real = setTimeout
-    vi.stubGlobal('setTimeout', (run: () => void, ms?: number) =>
-      ms === 1_000 ? real(() => {}, 0) : real(run, ms),
+    vi.stubGlobal('setTimeout', (run: () => void, ms?: number, ...given: []) =>
+      ms === 1_000 ? real(() => {}, 0) : real(run, ms, ...given),
     )
     const { name, credentials, acting } = somebody()
     const token = await credentials.getToken(acting, {
