@@ -60,7 +60,12 @@ export class Flight<T> {
   /** Whether nothing will come of it for anybody but who began it. */
   get isDead(): boolean {
     if (this.#outcome) return false
-    return this.#beatAt.elapsedMs() >= SILENT_MS || this.#began.elapsedMs() >= MAX_MS
+    return this.isSilent || this.#began.elapsedMs() >= MAX_MS
+  }
+
+  /** Whether it runs no more, or not now: it has ended, the request that began it has, or the process stood still. */
+  get isSilent(): boolean {
+    return this.#outcome !== undefined || this.#beatAt.elapsedMs() >= SILENT_MS
   }
 
   /** How the task ended; `undefined` once it is dead. It may still end then: nobody knows whether it has begun to act. */

@@ -47,6 +47,7 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
   const identifyUser = checkIdentifyUser(options.identifyUser)
   const onAuthorizationRequired = checkMode(options.onAuthorizationRequired ?? 'throw')
   const maxTokens = checkCache(options.cache)
+  const { waitUntil } = options
   const audit = new Audit(options.audit, clock)
   const registry = new ProviderRegistry(options.providers, clock)
   const cache = maxTokens === 0 ? undefined : new TokenCache(maxTokens, timing)
@@ -61,14 +62,14 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
   })
   const onChanged = (owner: Pick<Acting, 'workload' | 'user'>) => cache?.dropOwner(owner)
   const keeper = new GrantKeeper({ vault, index, audit, clock, onChanged })
-  const kept = new KeptConsents(keeper, clock, timing.monotonic)
+  const kept = new KeptConsents(keeper, clock, timing.monotonic, waitUntil)
   const engine = new RefreshEngine(vault, clock, {
     timing,
     onChanged: (row) => cache?.dropRow(row),
     onAtRisk: ({ row }, reason) => audit.emit({ type: 'grant_at_risk', reason, ...grantName(row) }),
     onClockAhead: ({ row }, aheadMs) =>
       audit.emit({ type: 'clock_differs', aheadMs, ...grantName(row) }),
-    waitUntil: options.waitUntil,
+    waitUntil,
   })
   const consents = new Consents({ sessions, waiters, settler })
   const start = new ConsentStart({ sessions, index, settler, audit, clock, callbackUrl })
@@ -82,6 +83,7 @@ export function assemble(options: OutboundCredentialProviderOptions, times: Part
     audit,
     clock,
     onAuthorizationRequired,
+    waitUntil,
   })
   const exchange = new ConsentExchange({ sessions, keeper, kept, settler })
   const callback = new ConsentCallback({

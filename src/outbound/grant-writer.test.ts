@@ -21,7 +21,9 @@ const target = { name: 'api', row, server }
 
 let store: FailingStore
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+  })
   store = failingStore()
 })
 afterEach(() => void vi.useRealTimers())
@@ -36,7 +38,6 @@ function machine(options: { readonly waitUntil?: (work: Promise<unknown>) => voi
   const writer = new GrantWriter(vault, {
     onSettled: () => settled++,
     onAtRisk: (_, why) => atRisk.push(why),
-    monotonic,
     ...options,
   })
   const read = async () => (await vault.read<Grant>(row))?.value
@@ -168,7 +169,7 @@ describe('a change that the store would not take', () => {
     const a = await failed()
     expect(a.writer.keeps(target, a.claim.lease)).toBe(true)
     store.failPut = undefined
-    await pass(1_500)
+    await pass(3_500) // the longest pause between two tries is 3 seconds
     expect((await a.read())?.refreshToken).toBe('rt-1')
     expect([a.settled(), a.writer.keeps(target, a.claim.lease)]).toEqual([1, false])
     const next = machine().claim()
@@ -199,6 +200,27 @@ describe('a change that the store would not take', () => {
     store.failPut = undefined
     await pass(5_000)
     expect(await works[0]).toBeUndefined()
+  })
+
+  it('is written by another request where the one that was writing it has ended', async () => {
+    const a = await failed()
+    store.failPut = undefined
+    let held!: () => void
+    const put = store.put.bind(store)
+    store.put = (...args) =>
+      new Promise((resolve) => {
+        held = () => resolve(put(...args))
+      })
+    void a.writer.catchUp(target)
+    await pass(0)
+    expect(held).toBeTypeOf('function')
+    vi.clearAllTimers() // the request has ended
+    store.put = put
+    const next = a.writer.catchUp(target)
+    await pass(30_000)
+    await next
+    expect((await a.read())?.refreshToken).toBe('rt-1')
+    expect(a.atRisk).toEqual([])
   })
 
   it('is written by close()', async () => {

@@ -1,6 +1,7 @@
-import { SECOND_MS } from '../clock.js'
 import { isVaultHiccup, VaultUnavailableError } from '../errors/vault.js'
+import { SharedWork } from '../shared-work.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
+import { BackgroundRun, type WaitUntil } from './background.js'
 import { DISCONNECTED, type Grant, type GrantTarget, rowName } from './grant.js'
 import { pause } from './pause.js'
 import type { RowLease } from './row-lease.js'
@@ -34,10 +35,7 @@ export interface WriterOptions {
   readonly onSettled: (target: GrantTarget) => void
   /** Told of a grant whose new refresh token is in no row: `superseded` by another process, or `not_written`. */
   readonly onAtRisk: (target: GrantTarget, why: AtRisk) => void
-  /** Time that only goes forward, in milliseconds. */
-  readonly monotonic: () => number
-  /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
-  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
+  readonly waitUntil?: WaitUntil | undefined
 }
 
 const TRIES = 4
@@ -45,17 +43,11 @@ const TRIES = 4
 const CONTESTED_TRIES = 100
 const FIRST_PAUSE_MS = 100
 const MAX_UNSAVED = 10_000
-/** In the background: the first wait after a failure, and the longest: well within the time in which others take a row over. */
-const BACKGROUND_PAUSE_MS = SECOND_MS / 4
-const MAX_BACKGROUND_PAUSE_MS = 2 * SECOND_MS
 const AT_ONCE = 20
-/** A run in the background that was not seen for so long has ended with the request that began it. */
-const BACKGROUND_DEAD_MS = 30 * SECOND_MS
 
 interface Unsaved {
   readonly target: GrantTarget
   readonly change: GrantChange
-  saving: Promise<void> | undefined
 }
 
 /** Tries `write` again while the store or the key ring fails, for about a second. */
@@ -78,13 +70,13 @@ export class GrantWriter {
   readonly #vault: TokenVault
   readonly #options: WriterOptions
   readonly #unsaved = new Map<string, Unsaved>()
-  /** When the run in the background was seen last. */
-  #backgroundSeenMs: number | undefined
-  #closed = false
+  readonly #saving = new SharedWork<void>()
+  readonly #background: BackgroundRun
 
   constructor(vault: TokenVault, options: WriterOptions) {
     this.#vault = vault
     this.#options = options
+    this.#background = new BackgroundRun(() => this.#saveAll(), options.waitUntil)
   }
 
   /**
@@ -98,8 +90,8 @@ export class GrantWriter {
       return await this.#write(target, change, insist)
     } catch (error) {
       if (this.#unsaved.size >= MAX_UNSAVED) this.#options.onAtRisk(target, 'not_written')
-      else this.#unsaved.set(rowName(target.row), { target, change, saving: undefined })
-      this.#startBackground()
+      else this.#unsaved.set(rowName(target.row), { target, change })
+      this.#background.start()
       throw error
     }
   }
@@ -115,6 +107,7 @@ export class GrantWriter {
    * @throws {@link VaultUnavailableError}
    */
   async catchUp(target: GrantTarget): Promise<void> {
+    if (this.#unsaved.size > 0) this.#background.start()
     const unsaved = this.#unsaved.get(rowName(target.row))
     if (unsaved) await this.#save(unsaved, insist)
   }
@@ -125,7 +118,7 @@ export class GrantWriter {
    * @returns The rows that could not be written.
    */
   async close(): Promise<readonly GrantTarget[]> {
-    this.#closed = true
+    this.#background.close()
     const all = [...this.#unsaved.values()]
     await inParts(all, (unsaved) => this.#save(unsaved, insist).catch(() => {}))
     const left = [...this.#unsaved.values()]
@@ -137,35 +130,16 @@ export class GrantWriter {
     return left.map(({ target }) => target)
   }
 
-  /** One run at a time. */
-  #startBackground(): void {
-    const nowMs = this.#options.monotonic()
-    const seenMs = this.#backgroundSeenMs
-    if (this.#closed || (seenMs !== undefined && nowMs - seenMs < BACKGROUND_DEAD_MS)) return
-    this.#backgroundSeenMs = nowMs
-    const work = this.#saveAll().finally(() => {
-      this.#backgroundSeenMs = undefined
-    })
-    this.#options.waitUntil?.(work)
+  async #saveAll(): Promise<boolean> {
+    const once = <T>(write: () => Promise<T>) => write()
+    const all = [...this.#unsaved.values()]
+    await inParts(all, (unsaved) => this.#save(unsaved, once).catch(() => {}))
+    return this.#unsaved.size === 0
   }
 
-  async #saveAll(): Promise<void> {
-    let waitMs = BACKGROUND_PAUSE_MS
-    while (this.#unsaved.size > 0 && !this.#closed) {
-      await pause(waitMs, true)
-      this.#backgroundSeenMs = this.#options.monotonic()
-      waitMs = Math.min(MAX_BACKGROUND_PAUSE_MS, waitMs * 2)
-      const once = <T>(write: () => Promise<T>) => write()
-      const all = [...this.#unsaved.values()]
-      await inParts(all, (unsaved) => this.#save(unsaved, once).catch(() => {}))
-    }
-  }
-
+  /** One at a time a row. Writing what was written already changes nothing. */
   #save(unsaved: Unsaved, how: typeof insist): Promise<void> {
-    unsaved.saving ??= this.#saveOne(unsaved, how).finally(() => {
-      unsaved.saving = undefined
-    })
-    return unsaved.saving
+    return this.#saving.run(rowName(unsaved.target.row), () => this.#saveOne(unsaved, how))
   }
 
   async #saveOne({ target, change }: Unsaved, how: typeof insist): Promise<void> {

@@ -1,6 +1,8 @@
 import { type Clock, HOUR_MS, SECOND_MS } from '../clock.js'
 import { isDeputizeError } from '../errors/base.js'
+import { SharedWork } from '../shared-work.js'
 import { ownerKey } from '../workload/acting.js'
+import { BackgroundRun, type WaitUntil } from './background.js'
 import type { ConnectionsOwner } from './connections.js'
 import type { GivenConsent, GrantKeeper, Kept } from './grant-keeper.js'
 import { insist } from './grant-writer.js'
@@ -11,12 +13,10 @@ interface Unsaved {
   readonly onKept: (kept: Kept) => Promise<unknown>
   /** Once it is known; what is left then is to tell. */
   kept?: Kept
-  saving?: Promise<void> | undefined
 }
 
 const MAX_UNSAVED = 1_000
-const FIRST_RETRY_MS = SECOND_MS
-const MAX_RETRY_MS = 30 * SECOND_MS
+const PAUSES = { firstMs: SECOND_MS, longestMs: 30 * SECOND_MS }
 /** Much shorter than a tombstone is kept, so that none is written after the tombstone that it must give way to has gone. */
 const MAX_AGE_MS = HOUR_MS
 
@@ -26,13 +26,20 @@ export class KeptConsents {
   readonly #clock: Clock
   readonly #monotonic: () => number
   readonly #unsaved = new Map<string, Unsaved>()
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #retryMs = FIRST_RETRY_MS
+  readonly #saving = new SharedWork<void>()
+  readonly #background: BackgroundRun
 
-  constructor(keeper: GrantKeeper, clock: Clock, monotonic: () => number) {
+  constructor(
+    keeper: GrantKeeper,
+    clock: Clock,
+    monotonic: () => number,
+    waitUntil: WaitUntil | undefined,
+  ) {
     this.#keeper = keeper
     this.#clock = clock
     this.#monotonic = monotonic
+    const attempt = async () => (await this.flush()) === 0
+    this.#background = new BackgroundRun(attempt, waitUntil, PAUSES)
   }
 
   /**
@@ -47,7 +54,7 @@ export class KeptConsents {
     } catch (error) {
       if (isLater(error) && this.#unsaved.size < MAX_UNSAVED) {
         this.#unsaved.set(consent.session.id, unsaved)
-        this.#schedule()
+        this.#background.start()
       }
       throw error
     }
@@ -60,6 +67,7 @@ export class KeptConsents {
    */
   async catchUp(owner: ConnectionsOwner): Promise<void> {
     if (this.#unsaved.size === 0) return
+    this.#background.start()
     const key = ownerKey(owner)
     for (const unsaved of [...this.#unsaved.values()]) {
       if (ownerKey(unsaved.consent.session) === key) await this.#save(unsaved)
@@ -74,8 +82,7 @@ export class KeptConsents {
 
   /** Forgets what could not be written. */
   close(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#background.close()
     this.#unsaved.clear()
   }
 
@@ -87,33 +94,18 @@ export class KeptConsents {
       this.#clock() - wallMs >= MAX_AGE_MS || this.#monotonic() - monotonicMs >= MAX_AGE_MS
   }
 
-  #schedule(): void {
-    if (this.#timer !== undefined || this.#unsaved.size === 0) return
-    this.#timer = setTimeout(() => void this.#retry(), this.#retryMs)
-    ;(this.#timer as { unref?: () => void }).unref?.()
-  }
-
-  async #retry(): Promise<void> {
-    const left = await this.flush()
-    this.#timer = undefined
-    this.#retryMs = left === 0 ? FIRST_RETRY_MS : Math.min(MAX_RETRY_MS, this.#retryMs * 2)
-    this.#schedule()
-  }
-
-  /** One run at a time for each. */
+  /** One at a time for each consent. Writing what was written already changes nothing. */
   #save(unsaved: Unsaved): Promise<void> {
-    unsaved.saving ??= this.#write(unsaved)
-      .then(
-        () => void this.#unsaved.delete(unsaved.consent.session.id),
-        (error: unknown) => {
-          if (!isLater(error)) this.#unsaved.delete(unsaved.consent.session.id)
-          throw error
-        },
-      )
-      .finally(() => {
-        unsaved.saving = undefined
-      })
-    return unsaved.saving
+    const { id } = unsaved.consent.session
+    return this.#saving.run(id, async () => {
+      try {
+        await this.#write(unsaved)
+      } catch (error) {
+        if (!isLater(error)) this.#unsaved.delete(id)
+        throw error
+      }
+      this.#unsaved.delete(id)
+    })
   }
 
   async #write(unsaved: Unsaved): Promise<void> {

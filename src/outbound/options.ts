@@ -31,13 +31,14 @@ export interface OutboundCredentialProviderOptions {
   readonly cache?: false | { readonly maxTokens?: number }
   /** Permits http and loopback addresses for 127.0.0.1, [::1] and localhost in `callbackUrl`. */
   readonly allowInsecureLoopback?: boolean
-  readonly audit?: AuditSink
   /**
-   * Keeps the process alive until a promise has settled: for platforms that stop it once a request was answered, such as
-   * Cloudflare Workers (`import { waitUntil } from 'cloudflare:workers'`). Given what is written in the background after
-   * the store failed.
+   * Called, within the request concerned, with work that must go on when that request ends: a refresh that was sent, a
+   * token that the store has not taken yet. For platforms that end a request's work with it: the `waitUntil` of Cloudflare
+   * Workers (`import { waitUntil } from 'cloudflare:workers'`). The promise never rejects; what this function throws is
+   * dropped. Default: none, for processes that live on.
    */
   readonly waitUntil?: (work: Promise<unknown>) => void
+  readonly audit?: AuditSink
   /** For tests. */
   readonly clock?: Clock
 }

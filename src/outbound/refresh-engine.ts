@@ -3,6 +3,7 @@ import { ScopeNotGrantedError, ServerUnavailableError } from '../errors/outbound
 import { VaultUnavailableError } from '../errors/vault.js'
 import { SharedWork } from '../shared-work.js'
 import type { Held, TokenVault } from '../vault/token-vault.js'
+import { keepAlive, type WaitUntil } from './background.js'
 import { Exchange, type Obtained as Given } from './exchange.js'
 import { emptyGrant, type Grant, type GrantTarget, rowName } from './grant.js'
 import { clockAheadMs, seenAt } from './grant-clock.js'
@@ -32,8 +33,8 @@ export interface EngineOptions {
   readonly onAtRisk?: ((target: GrantTarget, why: AtRisk) => void) | undefined
   /** Told of a row whose token is dated so far ahead that a clock is wrong. */
   readonly onClockAhead?: ((target: GrantTarget, aheadMs: number) => void) | undefined
-  /** Keeps the process alive until a promise has settled, on platforms that end it otherwise. */
-  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
+  /** Given every attempt to get a token, and what is written in the background. */
+  readonly waitUntil?: WaitUntil | undefined
 }
 
 /** What is left when the user need not be asked and there is something to be had. */
@@ -53,6 +54,7 @@ export class RefreshEngine {
   readonly #exchange: Exchange
   readonly #onClockAhead: (target: GrantTarget, aheadMs: number) => void
   readonly #running = new Set<Promise<unknown>>()
+  readonly #waitUntil: WaitUntil | undefined
 
   constructor(vault: TokenVault, clock: Clock, options: EngineOptions = {}) {
     this.#vault = vault
@@ -61,12 +63,8 @@ export class RefreshEngine {
     this.#onClockAhead = options.onClockAhead ?? (() => {})
     this.#leases = new RowLeases(vault, timing, clock)
     const onSettled = (target: GrantTarget) => onChanged(rowName(target.row))
-    this.#writer = new GrantWriter(vault, {
-      onSettled,
-      onAtRisk,
-      monotonic: timing.monotonic,
-      waitUntil,
-    })
+    this.#writer = new GrantWriter(vault, { onSettled, onAtRisk, waitUntil })
+    this.#waitUntil = waitUntil
     this.#exchange = new Exchange(vault, this.#writer, clock, onChanged)
   }
 
@@ -120,7 +118,19 @@ export class RefreshEngine {
     }
   }
 
-  async #fly(
+  /** What the server gives must reach the vault though the caller has gone: hence `waitUntil`. */
+  #fly(
+    target: GrantTarget,
+    wanted: Wanted,
+    held: Held<Grant> | undefined,
+    ahead: boolean,
+  ): Promise<Obtained> {
+    const obtained = this.#join(target, wanted, held, ahead)
+    keepAlive(this.#waitUntil, obtained)
+    return obtained
+  }
+
+  async #join(
     target: GrantTarget,
     wanted: Wanted,
     held: Held<Grant> | undefined,

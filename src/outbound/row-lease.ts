@@ -1,5 +1,6 @@
 import { randomId } from '../bytes.js'
 import { type Clock, MINUTE_MS, SECOND_MS } from '../clock.js'
+import { Flight } from '../flight.js'
 import { Moment } from '../moment.js'
 import type { RowState } from '../vault/change-row.js'
 import type { RowKey } from '../vault/row-key.js'
@@ -87,7 +88,7 @@ export class RowLease {
   #tookOver = false
   #waits = 0
   #timer: ReturnType<typeof setTimeout> | undefined
-  #renewing: Promise<void> | undefined
+  #renewing: Flight<void> | undefined
 
   /**
    * @param row Of the grant that it is for.
@@ -239,9 +240,11 @@ export class RowLease {
   #renewLater(): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      this.#renewing = this.#renew().finally(() => {
-        this.#renewing = undefined
-      })
+      this.#renewing = new Flight(() =>
+        this.#renew().finally(() => {
+          this.#renewing = undefined
+        }),
+      )
     }, this.#timing.leaseMs * RENEW_SHARE)
     ;(this.#timer as { unref?: () => void }).unref?.()
   }
@@ -278,7 +281,7 @@ export class RowLease {
 
   async #settled(): Promise<void> {
     clearTimeout(this.#timer)
-    await this.#renewing
+    await this.#renewing?.join()
     clearTimeout(this.#timer)
   }
 

@@ -7,6 +7,7 @@ import { isDeputizeError } from '../errors/base.js'
 import { AccountAmbiguousError, ScopeNotGrantedError } from '../errors/outbound.js'
 import type { Flow } from '../providers/provider.js'
 import { type Acting, auditActing } from '../workload/acting.js'
+import { keepAlive, type WaitUntil } from './background.js'
 import { accountNamed, type ConnectionsIndex, clientOf } from './connections.js'
 import type { ActingForUser, ConsentStart } from './consent-start.js'
 import type { Consents } from './consents.js'
@@ -27,6 +28,7 @@ interface Parts {
   readonly audit: Audit
   readonly clock: Clock
   readonly onAuthorizationRequired: OnAuthorizationRequired
+  readonly waitUntil: WaitUntil | undefined
 }
 
 /** What every audit event about a token says. */
@@ -64,7 +66,7 @@ export class TokenDesk {
     request: TokenRequest,
     at: (name: string) => RegisteredOAuth2,
   ): AccessToken | undefined {
-    const { cache, audit, clock } = this.#parts
+    const { cache, audit, clock, waitUntil } = this.#parts
     if (cache === undefined || request.rejected !== undefined || request.signal?.aborted) {
       return undefined
     }
@@ -72,7 +74,7 @@ export class TokenDesk {
     const found = cache.find(acting, request, nowMs)
     if (found === undefined) return undefined
     if (cache.takeCheck(found, nowMs))
-      void this.#recheck(acting, at(request.provider), request, found)
+      keepAlive(waitUntil, this.#recheck(acting, at(request.provider), request, found))
     if (audit.isHeard) this.#tellCached(acting, request, found)
     return found.token
   }
