@@ -34,12 +34,10 @@ const RENEW_SHARE = 1 / 4
 const NOTE_SHARE = 1 / 10
 /** The store may drop a row with this time at once. */
 const LONG_AGO_MS = 1
-/** Notes of others may come between a look and a write; they are few. */
 const TRIES = 5
 /** Not renewed for longer than this: what it was taken for never ends. */
 const MAX_HELD_MS = MINUTE_MS
 
-/** Makes the leases of a vault's rows. */
 export class RowLeases {
   readonly #vault: TokenVault
   readonly #timing: LeaseTiming
@@ -67,9 +65,8 @@ export class RowLeases {
  * The right to go to the server for one row, and to write what came of it: a small row of its own, taken by
  * compare-and-set, renewed while it is in use, and given back.
  *
- * The holder measures by both clocks of its machine, the longer time counts: the monotonic one stands still while a machine
- * sleeps, the wall clock can be set. The others measure by their own monotonic clock only, from look to look, so that a
- * clock that is wrong takes nothing. A holder that died is followed after `leaseMs` and `skewMs`.
+ * The holder measures by both clocks of its machine ({@link Moment}), the others by their own monotonic clock only, from look
+ * to look: a clock that is wrong takes nothing. A holder that died is followed after `leaseMs` and `skewMs`.
  */
 export class RowLease {
   readonly #vault: TokenVault
