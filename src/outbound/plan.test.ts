@@ -147,7 +147,7 @@ describe('planToken', () => {
     expect(planToken(held, wanted, now).step).toBe(step)
   })
 
-  it('asks for the union of the defaults, what is granted, and what is wanted', () => {
+  it('asks for the union of the defaults, what is granted and what is wanted, as self without what only a user consents to', () => {
     const wanted = { scopes: ['admin', 'read'], defaultScopes: ['openid'] }
     const scopes = ['openid', 'read', 'write', 'admin']
     expect(planToken(grant, user(wanted), now)).toEqual({
@@ -155,7 +155,10 @@ describe('planToken', () => {
       scopes,
       missing: ['admin'],
     })
-    expect(planToken(grant, self(wanted), now)).toEqual({ step: 'acquire', scopes })
+    expect(planToken(grant, self(wanted), now)).toEqual({
+      step: 'acquire',
+      scopes: ['read', 'write', 'admin'],
+    })
   })
 
   it('never hands out a token that lacks a scope, that was refused, or that ended', () => {
