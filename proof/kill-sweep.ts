@@ -38,15 +38,17 @@ interface Point {
 const points: readonly Point[] = [
   { flow: 'consent', at: 'get 1 before', name: 'the session is looked for' },
   { flow: 'consent', at: 'get 1 after', name: 'the session was found' },
-  { flow: 'consent', at: 'put 1 before', name: 'the session is claimed' },
-  { flow: 'consent', at: 'put 1 after', name: 'the session was claimed', unfinished: true },
+  { flow: 'consent', at: 'put 1 before', name: 'the number of the consent is taken' },
+  { flow: 'consent', at: 'put 1 after', name: 'the number of the consent was taken' },
+  { flow: 'consent', at: 'put 2 before', name: 'the session is claimed' },
+  { flow: 'consent', at: 'put 2 after', name: 'the session was claimed', unfinished: true },
   { flow: 'consent', at: 'fetch 1 before', name: 'the code is sent', unfinished: true },
   { flow: 'consent', at: 'fetch 1 after', name: 'the code was redeemed', window: true },
-  { flow: 'consent', at: 'put 2 before', name: 'the account is listed', window: true },
-  { flow: 'consent', at: 'put 2 after', name: 'the account was listed', window: true },
-  { flow: 'consent', at: 'put 3 before', name: 'the grant is written', window: true },
-  { flow: 'consent', at: 'put 3 after', name: 'the grant was written' },
-  { flow: 'consent', at: 'put 4 after', name: 'the session was settled' },
+  { flow: 'consent', at: 'put 3 before', name: 'the account is listed', window: true },
+  { flow: 'consent', at: 'put 3 after', name: 'the account was listed', window: true },
+  { flow: 'consent', at: 'put 4 before', name: 'the grant is written', window: true },
+  { flow: 'consent', at: 'put 4 after', name: 'the grant was written' },
+  { flow: 'consent', at: 'put 5 after', name: 'the session was settled' },
   { flow: 'refresh', at: 'get 1 before', name: 'the accounts are read' },
   { flow: 'refresh', at: 'get 2 after', name: 'the grant was read' },
   { flow: 'refresh', at: 'put 1 before', name: 'the lease is taken' },
@@ -107,8 +109,8 @@ async function trial(
     ;[got = ''] = (await by.ask(get, { aheadMs })) ?? []
   }
   if (got.startsWith('ey')) {
-    const early = ['get 1 before', 'get 1 after', 'put 1 before', 'put 1 after', 'fetch 1 before']
-    if (point.flow === 'consent' && early.includes(point.at)) withoutConsent++
+    const codeSent = points.findIndex(({ at }) => at === 'fetch 1 after')
+    if (points.indexOf(point) < codeSent) withoutConsent++
     return
   }
   if (got !== 'ERR_AUTHORIZATION_REQUIRED') {
