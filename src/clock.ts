@@ -23,6 +23,7 @@ export function readClock(clock: Clock | undefined): Clock {
   return () => {
     const nowMs = clock()
     if (Number.isFinite(nowMs)) return nowMs
+    void Promise.resolve(nowMs).catch(() => {}) // the error below says what is wrong with it
     throw new TypeError(
       `clock must return milliseconds since the epoch as a number; got ${typeof nowMs}.`,
     )

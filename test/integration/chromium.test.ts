@@ -169,7 +169,10 @@ describe.skipIf(chromium === undefined)(
       const page = await bob.newPage()
       await agree(page, challenge.authorizationUrl, 'bob')
       const url = new URL(page.url())
-      expect([url.pathname, [...url.searchParams.keys()]]).toEqual(['/connected', ['session']])
+      expect([url.pathname, [...url.searchParams.keys()]]).toEqual([
+        '/connected',
+        ['session', 'outcome'],
+      ])
       expect(await page.evaluate(() => document.referrer)).not.toContain('code=')
       await rig.serving.getToken(acting, read)
     })

@@ -231,6 +231,7 @@ it('an OutboundCredentialProvider has no road around the binding', () => {
     'getToken',
     'getTokens',
     'handleCallback',
+    'pendingAuthorization', // gives a link again, to the user who was asked alone
     'provider',
     'runAs',
     'waitForAuthorization',

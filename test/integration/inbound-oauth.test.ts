@@ -74,6 +74,7 @@ const verifierOf = (resource: string, nonceSecret?: string) => {
         clientSecret: 'agent secret/%',
         allowedAudience: [OPAQUE_API],
         allowedScopes: ['read'],
+        tokensWithoutSubject: 'client', // oidc-provider gives clients' own tokens no sub
         allowInsecureLoopback: true,
         cacheMs: 0,
         dpop,

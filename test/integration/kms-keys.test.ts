@@ -165,14 +165,14 @@ describe('kmsKeys, over HTTP with the SDK', () => {
     async (mood, reason, retryable) => {
       const store = memoryStore()
       const vault = tokenVault({ store, keys: ringOf() })
-      await vault.write(row, value, { replaces: 0 })
+      const version = (await vault.write(row, value, { replaces: 0 }))!
       kms.mood = mood
       expect((await vault.read(row))?.value).toEqual(value)
-      expect(await vault.write(row, value, { replaces: 1 })).toBe(2)
+      expect(await vault.write(row, value, { replaces: version })).toBe(version + 1)
       nowMs += 300_000
       for (const attempt of [
         () => vault.read(row),
-        () => vault.write(row, value, { replaces: 2 }),
+        () => vault.write(row, value, { replaces: version + 1 }),
       ]) {
         const error = await refusal(attempt())
         expect(error).toBeInstanceOf(KeyUnavailableError)
@@ -250,17 +250,19 @@ describe('kmsKeys, over HTTP with the SDK', () => {
     const store = memoryStore()
     const before = tokenVault({ store, keys: localKeys(new Uint8Array(32).fill(7)) })
     await before.write({ kind: 'grant', owner: ['local'] }, value, { replaces: 0 })
-    await tokenVault({ store, keys: ringOf() }).write(row, value, { replaces: 0 })
-    const ring = ringOf({ keyId: secondId, olderKeyIds: [keyId] })
     const local = localKeys(new Uint8Array(32).fill(7))
-    const both: KeyRing = {
+    const withLocal = (ring: KeyRing): KeyRing => ({
       ...ring,
       find: async (id, use) => (await local.find(id, use)) ?? ring.find(id, use),
-    }
-    const vault = tokenVault({ store, keys: both })
-    expect(await vault.rewrap()).toEqual({ seen: 2, rewrapped: 2, skipped: 0, failed: 0 })
+    })
+    await tokenVault({ store, keys: withLocal(ringOf()) }).write(row, value, { replaces: 0 })
+    const vault = tokenVault({
+      store,
+      keys: withLocal(ringOf({ keyId: secondId, olderKeyIds: [keyId] })),
+    })
+    expect(await vault.rewrap()).toEqual({ seen: 3, rewrapped: 3, skipped: 0, failed: 0 }) // and the index row
     nowMs += 300_000 // another data key by now, under the same KMS key
-    expect(await vault.rewrap()).toEqual({ seen: 2, rewrapped: 0, skipped: 2, failed: 0 })
+    expect(await vault.rewrap()).toEqual({ seen: 3, rewrapped: 0, skipped: 3, failed: 0 })
     const after = tokenVault({ store, keys: ringOf({ keyId: secondId }) })
     expect((await after.read(row))?.value).toEqual(value)
     expect((await after.read({ kind: 'grant', owner: ['local'] }))?.value).toEqual(value)

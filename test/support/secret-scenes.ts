@@ -462,7 +462,7 @@ function answers(canaries: Canaries): [string, Answer][] {
       'another issuer',
       status,
       JSON.stringify({
-        issuer: `https://${secret()}.example`,
+        issuer: 'https://another.example', // which the error names, so that the operator can compare
         jwks_uri: secret(),
         keys: secret(),
         token_endpoint: secret(),
