@@ -1,3 +1,5 @@
+import { abandon } from './maybe-promise.js'
+
 /** The time now, in milliseconds since the epoch. Tests pass their own. */
 export type Clock = () => number
 
@@ -23,7 +25,7 @@ export function readClock(clock: Clock | undefined): Clock {
   return () => {
     const nowMs = clock()
     if (Number.isFinite(nowMs)) return nowMs
-    void Promise.resolve(nowMs).catch(() => {}) // the error below says what is wrong with it
+    abandon(nowMs)
     throw new TypeError(
       `clock must return milliseconds since the epoch as a number; got ${typeof nowMs}.`,
     )

@@ -17,3 +17,11 @@ export function whenReady<T, R>(
 export function allReady<T>(values: readonly MaybePromise<T>[]): MaybePromise<T[]> {
   return values.some(isPromise) ? Promise.all(values) : (values as T[])
 }
+
+/**
+ * Takes note of a value that is about to be refused: a promise in a place where none belongs must not end the process
+ * when it rejects.
+ */
+export function abandon(value: unknown): void {
+  if (isPromise(value)) value.then(undefined, () => {})
+}

@@ -1,4 +1,5 @@
 import { NoActingContextError } from '../errors/workload.js'
+import { abandon } from '../maybe-promise.js'
 import { type Acting, isActing } from '../workload/acting.js'
 import type { CredentialSource } from './credential-source.js'
 import { currentScope, type Scope } from './run-context.js'
@@ -39,7 +40,8 @@ function read<T extends object>(
   option: T | ((...args: never[]) => T),
   args: readonly unknown[],
 ): T {
-  return typeof option === 'function'
-    ? (option as (...args: readonly unknown[]) => T)(...args)
-    : option
+  if (typeof option !== 'function') return option
+  const value = (option as (...args: readonly unknown[]) => T)(...args)
+  abandon(value) // an async function: what it gives is refused
+  return value
 }

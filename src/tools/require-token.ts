@@ -3,6 +3,7 @@ import { type CallerOptions, callerScope } from '../context/caller.js'
 import type { TokenRequest as CoreTokenRequest } from '../context/credential-source.js'
 import { runKept } from '../context/keep-in-scope.js'
 import { withToken } from '../context/run-context.js'
+import { abandon } from '../maybe-promise.js'
 import { checkOptionNames, type KnownOptions } from '../option-names.js'
 import { checkScopes } from '../providers/options.js'
 import { checkMethod, checkWrappable, decoratorContext, dress } from './wrap.js'
@@ -108,6 +109,7 @@ async function acquire(options: RequireTokenOptions, what: string, args: readonl
     typeof account === 'function'
       ? (account as (...args: readonly unknown[]) => string | undefined)(...args)
       : account
+  abandon(chosen) // an async function: what it gives is refused
   const token = await scope.credentials.getToken(scope.acting, { ...request, account: chosen })
   return { scope, token }
 }
