@@ -29,7 +29,8 @@ const layers = [
   ['flight'],
   ['moment'],
   ['secret', 'option-names', 'address'],
-  ['abortable', 'bytes', 'clock', 'errors', 'builtin', 'maybe-promise'],
+  ['abortable', 'bytes', 'clock', 'errors', 'builtin'],
+  ['maybe-promise'],
 ]
 
 /** Packages from outside, and the only folder that may name each. Whoever replaces one replaces one folder. */
