@@ -208,6 +208,10 @@ describe('the family', () => {
     ['ERR_BAD_SIGNATURE', 'invalid_token', 401],
     ['ERR_UNKNOWN_ISSUER', 'invalid_token', 401],
     ['ERR_AMBIGUOUS_PATH', 'invalid_token', 401],
+    ['ERR_CLIENT_NOT_ALLOWED', 'forbidden', 403],
+    ['ERR_CLAIM_RULE', 'forbidden', 403],
+    ['ERR_USER_NOT_ALLOWED', 'forbidden', 403],
+    ['ERR_AUDIENCE_MISMATCH', 'invalid_token', 401],
   ] as const)('%s is told to the caller as %s', (code, refusal, status) => {
     const error = new InboundAuthError(code, { reason: 'the private reason' })
     expect(error).toMatchObject({ refusal, status, reason: 'the private reason' })

@@ -39,13 +39,14 @@ export type InboundAuthErrorCode =
   | 'ERR_USER_NOT_ALLOWED'
 
 /**
- * What the caller may know: the codes of RFC 6750 §3.1 and RFC 9449 §7.1 and §9, or that it sent no credential, or that
- * it cannot be judged now.
+ * What the caller may know: the codes of RFC 6750 §3.1 and RFC 9449 §7.1 and §9, or that it sent no credential, that it is
+ * known and not permitted (`forbidden`), or that it cannot be judged now.
  */
 export type RefusalClass =
   | 'no_credentials'
   | 'invalid_token'
   | 'insufficient_scope'
+  | 'forbidden'
   | 'invalid_dpop_proof'
   | 'use_dpop_nonce'
   | 'temporarily_unavailable'
@@ -57,6 +58,8 @@ const messages: Record<RefusalClass, string> = {
     'The credential is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   insufficient_scope:
     'The caller lacks a scope or permission that this resource requires. Scopes are named in error.requiredScopes.',
+  forbidden:
+    'The caller is known, and no rule of this resource permits it. Another token of the same caller changes nothing. Read error.code and error.reason for which rule.',
   invalid_dpop_proof:
     'The DPoP proof beside the access token is not acceptable. Read error.code and error.reason for why; do not send them to the caller.',
   use_dpop_nonce:
@@ -65,13 +68,26 @@ const messages: Record<RefusalClass, string> = {
     'What is needed to judge the credential cannot be had right now. Read error.code and error.reason; try again later.',
 }
 
+const statuses: Record<RefusalClass, 401 | 403 | 503> = {
+  no_credentials: 401,
+  invalid_token: 401,
+  insufficient_scope: 403,
+  forbidden: 403,
+  invalid_dpop_proof: 401,
+  use_dpop_nonce: 401,
+  temporarily_unavailable: 503,
+}
+
 function classOf(code: InboundAuthErrorCode): RefusalClass {
   switch (code) {
     case 'ERR_NO_CREDENTIALS':
       return 'no_credentials'
     case 'ERR_INSUFFICIENT_SCOPE':
-    case 'ERR_USER_NOT_ALLOWED':
       return 'insufficient_scope'
+    case 'ERR_CLIENT_NOT_ALLOWED':
+    case 'ERR_CLAIM_RULE':
+    case 'ERR_USER_NOT_ALLOWED':
+      return 'forbidden'
     case 'ERR_BAD_PROOF':
       return 'invalid_dpop_proof'
     case 'ERR_NONCE_REQUIRED':
@@ -95,7 +111,7 @@ export class InboundAuthError extends DeputizeError {
   readonly code: InboundAuthErrorCode
   /** What the response says. */
   readonly refusal: RefusalClass
-  /** The HTTP status that fits: 401, 403 (`insufficient_scope`) or 503 (`temporarily_unavailable`). */
+  /** The HTTP status that fits: 401, 403 (`insufficient_scope`, `forbidden`) or 503 (`temporarily_unavailable`). */
   readonly status: 401 | 403 | 503
   /** Scopes to ask for: `allowedScopes`, of which one is enough, or all that a guard wants. Only with `ERR_INSUFFICIENT_SCOPE`. */
   declare readonly requiredScopes?: readonly string[]
@@ -119,8 +135,7 @@ export class InboundAuthError extends DeputizeError {
     })
     this.code = code
     this.refusal = refusal
-    this.status =
-      refusal === 'insufficient_scope' ? 403 : refusal === 'temporarily_unavailable' ? 503 : 401
+    this.status = statuses[refusal]
     if (init.requiredScopes) this.requiredScopes = init.requiredScopes
     if (init.dpopNonce !== undefined) this.dpopNonce = init.dpopNonce
   }

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { makeKey } from '../../test/support/issuer.js'
 import { InboundAuthError, type InboundAuthErrorCode } from '../errors/inbound.js'
 import { challenge } from './challenge.js'
+import { jwtBearer } from './jwt-bearer.js'
+import { InboundVerifier } from './verifier.js'
 
 const error = (code: InboundAuthErrorCode, requiredScopes?: string[]) =>
   new InboundAuthError(code, { reason: 'c4nary', ...(requiredScopes ? { requiredScopes } : {}) })
@@ -55,8 +58,6 @@ describe('challenge', () => {
       'ERR_TOKEN_EXPIRED',
       'ERR_TOKEN_NOT_YET_VALID',
       'ERR_AUDIENCE_MISMATCH',
-      'ERR_CLIENT_NOT_ALLOWED',
-      'ERR_CLAIM_RULE',
       'ERR_PROOF_REQUIRED',
     ]
     const seen = new Set<string>()
@@ -68,6 +69,19 @@ describe('challenge', () => {
     expect([...seen][0]).not.toContain('c4nary')
   })
 
+  it.each(['ERR_CLIENT_NOT_ALLOWED', 'ERR_CLAIM_RULE', 'ERR_USER_NOT_ALLOWED'] as const)(
+    'tells a caller that is known and not permitted (%s) so, and asks for nothing',
+    async (code) => {
+      const response = challenge(error(code), {
+        scopes: ['admin'],
+        resourceMetadata: 'https://a.example/meta',
+      })
+      expect(response.status).toBe(403)
+      expect(response.headers.get('www-authenticate')).toBeNull()
+      expect(await response.json()).toEqual({ error: 'forbidden' })
+    },
+  )
+
   it('J74 no text can end the quotes or the header', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
@@ -76,6 +90,31 @@ describe('challenge', () => {
         ).headers.get('www-authenticate')
         expect(header).toMatch(/^Bearer( [a-z_]+="[^"\\\r\n]*"(,|$))+$/)
       }),
+    )
+  })
+})
+
+describe('the first challenge of a verifier', () => {
+  it('asks for the least where an option names it, and a refusal for what it needs', async () => {
+    const verifier = new InboundVerifier({
+      authenticators: [
+        jwtBearer({
+          issuer: 'https://idp.example',
+          allowedAudience: ['me'],
+          allowedScopes: ['admin', 'invoke'],
+          jwks: { keys: [makeKey('ES256', 'k').jwk] },
+        }),
+      ],
+      challengeScopes: ['invoke'],
+      advertisedScopeMapping: { invoke: 'api://me/invoke' },
+    })
+    const asked = (refused: InboundAuthError) =>
+      /scope="([^"]*)"/.exec(verifier.challenge(refused).headers.get('www-authenticate') ?? '')?.[1]
+    expect(asked(error('ERR_NO_CREDENTIALS'))).toBe('api://me/invoke')
+    expect(asked(error('ERR_TOKEN_EXPIRED'))).toBe('admin api://me/invoke')
+    expect(asked(error('ERR_INSUFFICIENT_SCOPE', ['admin']))).toBe('admin')
+    expect(() => new InboundVerifier({ authenticators: [], challengeScopes: ['a b'] })).toThrow(
+      TypeError,
     )
   })
 })

@@ -29,6 +29,7 @@ const descriptions: Record<RefusalClass, string> = {
   no_credentials: 'Missing Authentication Token',
   invalid_token: 'The access token is not acceptable',
   insufficient_scope: 'The access token lacks a required scope',
+  forbidden: 'The caller is not permitted',
   invalid_dpop_proof: 'The DPoP proof is not acceptable',
   use_dpop_nonce: 'The DPoP proof needs the nonce in DPoP-Nonce',
   temporarily_unavailable: 'Try again later',
@@ -41,7 +42,7 @@ const JSON_RPC_CODE = -32001
  * The response for a refused caller ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3),
  * [RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)). It says the failure class and no more: 401 without
  * an error code when there was no credential, 401 `invalid_token`, `invalid_dpop_proof` or `use_dpop_nonce`, 403
- * `insufficient_scope`, or 503. Its text is static, but for scopes and addresses from configuration.
+ * `insufficient_scope`, 403 without a challenge where no other token would help (`forbidden`), or 503. Its text is static, but for scopes and addresses from configuration.
  */
 export function challenge(error: InboundAuthError, options: ChallengeOptions = {}): Response {
   const headers = new Headers({
@@ -50,7 +51,7 @@ export function challenge(error: InboundAuthError, options: ChallengeOptions = {
   })
   if (error.status === 503) {
     headers.set('retry-after', String(RETRY_AFTER_SECONDS))
-  } else {
+  } else if (error.refusal !== 'forbidden') {
     const schemes = options.schemes?.length ? options.schemes : (['Bearer'] as const)
     const teller = tellerOf(error, schemes, options.used)
     for (const scheme of schemes) {

@@ -43,6 +43,11 @@ export interface InboundVerifierOptions {
   /** Scopes that guards ask for, to be published beside `allowedScopes`. */
   readonly scopesSupported?: readonly string[] | undefined
   /**
+   * Scopes that a caller without credentials is told to ask for: the least that it needs. Default: all that
+   * authenticators and `scopesSupported` name.
+   */
+  readonly challengeScopes?: readonly string[] | undefined
+  /**
    * Scopes by the name under which clients ask for them, where that is another one, such as
    * `{ invoke: 'api://agent/invoke' }`. For metadata and challenges only; tokens are judged by the names on the left.
    */
@@ -59,6 +64,7 @@ const known: KnownOptions<InboundVerifierOptions> = {
   authenticators: true,
   resource: true,
   scopesSupported: true,
+  challengeScopes: true,
   advertisedScopeMapping: true,
   errorBody: true,
   audit: true,
@@ -70,6 +76,7 @@ export class InboundVerifier implements TokenVerifier {
   readonly #listed: readonly Listed[]
   readonly #facts: ResourceFacts
   readonly #errorBody: ErrorBody | undefined
+  readonly #challengeScopes: readonly string[] | undefined
   readonly #trail: CallerTrail
   readonly #context: AuthenticatorContext
   readonly #parser = new JwsParser()
@@ -92,6 +99,8 @@ export class InboundVerifier implements TokenVerifier {
       throw wrong('errorBody', errorBody, 'must be json or json-rpc')
     }
     this.#errorBody = errorBody
+    this.#challengeScopes =
+      options.challengeScopes && checkScopes('challengeScopes', options.challengeScopes)
     this.#facts = {
       resource,
       authenticators: all,
@@ -167,13 +176,14 @@ export class InboundVerifier implements TokenVerifier {
       )
     }
     this.#trail.answered(error, caller)
-    const { requiredScopes } = error
+    const { requiredScopes, refusal } = error
+    const least = refusal === 'no_credentials' ? this.#challengeScopes : undefined
     return challenge(error, {
       schemes: schemesOf(authenticators),
       used: request && schemeOf(request),
       body: this.#errorBody,
       ...(resource === undefined ? {} : { resourceMetadata: resourceMetadataUrl(resource) }),
-      scopes: advertise(requiredScopes ?? scopesOffered(this.#facts), advertised),
+      scopes: advertise(requiredScopes ?? least ?? scopesOffered(this.#facts), advertised),
     })
   }
 

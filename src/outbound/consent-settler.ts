@@ -94,11 +94,9 @@ export class ConsentSettler {
         : { type: 'consent_refused', reason: reason ?? phase, ...facts, ...came },
     )
     waiters.wake(id)
-    try {
-      await onSettled?.({ outcome: phase, ...told, ...(reason === undefined ? {} : { reason }) })
-    } catch {
-      // The consent stands whatever the application's own listener does.
-    }
+    const withReason = reason === undefined ? {} : { reason }
+    // The consent stands whatever the application's own listener does, and nobody waits for it.
+    void (async () => onSettled?.({ outcome: phase, ...told, ...withReason }))().catch(() => {})
     return moved.value
   }
 

@@ -281,7 +281,19 @@ describe('outcomes', () => {
     })
     const { authorizationUrl } = await challengeOf(credentials.getToken(acting, read))
     expect((await rig.consent(authorizationUrl, name)).status).toBe(200)
-    expect(found).toEqual(['done', 'calendar', 'default'])
+    await expect.poll(() => found).toEqual(['done', 'calendar', 'default'])
+  })
+
+  it('waits for no listener of the application, which may never end', async () => {
+    const { name, credentials, acting } = somebody({
+      onAuthorizationSettled: () => new Promise(() => {}),
+    })
+    const { authorizationUrl } = await challengeOf(credentials.getToken(acting, read))
+    expect((await rig.consent(authorizationUrl, name)).status).toBe(200)
+    await credentials.beginAuthorization(acting, { provider: 'calendar', scopes: ['more'] })
+    expect(await credentials.disconnect(acting, { provider: 'calendar' })).toMatchObject({
+      removed: true,
+    })
   })
 
   it('shows the 401 page to a browser that is not signed in, and goes on once it is', async () => {

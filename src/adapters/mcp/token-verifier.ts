@@ -19,7 +19,7 @@ export interface McpTokenVerifier {
  * An `InboundVerifier` for the SDK's `requireBearerAuth`. `errors` is the module
  * `@modelcontextprotocol/sdk/server/auth/errors.js`.
  *
- * That middleware names only its own `requiredScopes` to refused callers, answers 500 when a caller cannot be judged
+ * That middleware names only its own `requiredScopes` to refused callers, has no 403 that asks for nothing, answers 500 when a caller cannot be judged
  * now, and takes no token without `exp`; `authenticate()` of this subpath does better.
  */
 export function mcpTokenVerifier(options: {
@@ -53,6 +53,8 @@ export function mcpTokenVerifier(options: {
         switch ((error as InboundAuthError).refusal) {
           case 'temporarily_unavailable':
             throw error
+          case 'forbidden':
+            throw new errors.InsufficientScopeError('The caller is not permitted')
           case 'insufficient_scope':
             throw new errors.InsufficientScopeError('The access token lacks a required scope')
           default:
