@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { InboundVerifier } from '../../test/support/inbound-verifier.js'
 import { makeKey } from '../../test/support/issuer.js'
 import { InboundAuthError, type InboundAuthErrorCode } from '../errors/inbound.js'
 import { challenge } from './challenge.js'
 import { jwtBearer } from './jwt-bearer.js'
-import { InboundVerifier } from './verifier.js'
 
 const error = (code: InboundAuthErrorCode, requiredScopes?: string[]) =>
   new InboundAuthError(code, { reason: 'c4nary', ...(requiredScopes ? { requiredScopes } : {}) })
