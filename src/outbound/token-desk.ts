@@ -143,6 +143,11 @@ export class TokenDesk {
       const mode = checkMode(request.onAuthorizationRequired ?? this.#parts.onAuthorizationRequired)
       // Asked once and still without a token (one that ended at once, say): the user is not kept busy.
       if (mode === 'throw' || waited) throw challenge
+      // Another process may have finished the consent since the first look: then nobody opens this link.
+      const { obtained: now, ...place } = await this.#look(acting, at, request, flow)
+      if (now.how !== 'consent') {
+        return this.#deliver(acting, at, asked, { ...place, obtained: now, flow, since })
+      }
       if (typeof mode === 'function') await mode(challenge)
       await this.#parts.consents.wait(acting, challenge.sessionUri, request.signal)
       waited = true
