@@ -61,5 +61,5 @@ for (const [who, token] of Object.entries(callers)) {
   )
   statuses[who] = response.status
 }
-assert.deepEqual(Object.values(statuses), [200, 401, 401, 403, 401, 401])
+assert.deepEqual(Object.values(statuses), [200, 401, 401, 403, 403, 401])
 await stop(app)
